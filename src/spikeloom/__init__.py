@@ -1,0 +1,80 @@
+"""spikeloom: spiking neural networks in which a neuron is written once, as its equations.
+
+Names are loaded when they are first used, so that ``import spikeloom`` and the command's ``--help`` stay quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import errors, learn, nn, plot, solvers, surrogates, units
+    from .check import check_model
+    from .coding import decode, encode
+    from .errors import SpikeloomError
+    from .kernels.backends import backend, last_kernels
+    from .kernels.scan.scan import scan
+    from .lang import math
+    from .models import ALIF, IF, LI, LIF, HodgkinHuxley, Peak, Refractory
+    from .models.base import NeuronModel, input, option, param, state, timer
+    from .nn.recording import record
+    from .nn.state import State
+    from .simulate import simulate
+    from .surrogates import ATan, FastSigmoid, Gaussian, Sigmoid, Triangle
+    from .units import Hz, Mohm, ms, mV, nA, nS, pA, pF, second, uA_per_cm2, uF_per_cm2
+
+_MODULES = {
+    "errors": "errors",
+    "learn": "learn",
+    "nn": "nn",
+    "plot": "plot",
+    "solvers": "solvers",
+    "surrogates": "surrogates",
+    "units": "units",
+    "math": "lang.math",
+    "encode": "coding.encode",
+    "decode": "coding.decode",
+}
+_NAMES = {
+    "check_model": "check",
+    "SpikeloomError": "errors",
+    "backend": "kernels.backends",
+    "last_kernels": "kernels.backends",
+    "scan": "kernels.scan.scan",
+    **dict.fromkeys(("ALIF", "IF", "LI", "LIF", "HodgkinHuxley", "Peak", "Refractory"), "models"),
+    **dict.fromkeys(("NeuronModel", "input", "option", "param", "state", "timer"), "models.base"),
+    "record": "nn.recording",
+    "State": "nn.state",
+    "simulate": "simulate",
+    **dict.fromkeys(("ATan", "FastSigmoid", "Gaussian", "Sigmoid", "Triangle"), "surrogates"),
+    **dict.fromkeys(("Hz", "Mohm", "mV", "ms", "nA", "nS", "pA", "pF", "second"), "units"),
+    **dict.fromkeys(("uA_per_cm2", "uF_per_cm2"), "units"),
+}
+
+__all__ = [
+    "ALIF", "ATan", "FastSigmoid", "Gaussian", "HodgkinHuxley", "Hz", "IF", "LI", "LIF", "Mohm", "NeuronModel",
+    "Peak", "Refractory", "Sigmoid", "SpikeloomError", "State", "Triangle", "backend", "check_model", "decode",
+    "encode", "errors", "input", "last_kernels", "learn", "mV", "math", "ms", "nA", "nS", "nn", "option", "pA",
+    "pF", "param", "plot", "record", "scan", "second", "simulate", "solvers", "state", "surrogates", "timer",
+    "uA_per_cm2", "uF_per_cm2", "units",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        value: object = importlib.import_module(f"{__name__}.{_MODULES[name]}")
+    elif name in _NAMES:
+        value = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    else:
+        from .errors import did_you_mean
+
+        raise AttributeError(f"spikeloom has no {name!r}. {did_you_mean(name, __all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *globals()})

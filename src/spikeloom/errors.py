@@ -1,0 +1,80 @@
+"""One family of errors. Each says what was got, what was expected and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SpikeloomError(Exception):
+    """Base of every error that spikeloom raises on purpose.
+
+    The parts stay available as attributes, so that a program can react to them.
+
+    >>> print(SpikeloomError("tau is out of range", got=-1.0, expected="> 0 ms", mend="Use a positive tau."))
+    tau is out of range: got -1.0, expected > 0 ms. Use a positive tau.
+    """
+
+    def __init__(self, what: str, *, got: object = None, expected: object = None, mend: str = "") -> None:
+        self.what, self.got, self.expected, self.mend = what, got, expected, mend
+        facts = [f"{name} {value}" for name, value in (("got", got), ("expected", expected)) if value is not None]
+        text = what + (": " + ", ".join(facts) if facts else "")
+        super().__init__(f"{text}. {mend}" if mend else text)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.got, self.expected, self.mend)
+
+
+def _rebuild(cls: type[SpikeloomError], what: str, got: object, expected: object, mend: str) -> SpikeloomError:
+    return cls(what, got=got, expected=expected, mend=mend)
+
+
+class ParameterError(SpikeloomError, ValueError):
+    """A parameter, option or argument has a value that cannot be used."""
+
+
+class DimensionError(SpikeloomError, TypeError):
+    """Physical dimensions do not agree, for instance a conductance where a time belongs."""
+
+
+class ModelError(SpikeloomError, TypeError):
+    """A neuron model is not written as the contract asks."""
+
+
+class ShapeError(SpikeloomError, ValueError):
+    """A tensor has the wrong layout; sequences are ``[T, B, ...]``."""
+
+
+class StateError(SpikeloomError, ValueError):
+    """A carried state does not fit: other batch size, dtype, device or states."""
+
+
+class SpikeError(SpikeloomError, ValueError):
+    """Values other than 0 and 1 where spikes are expected."""
+
+
+class NonFiniteError(SpikeloomError, ArithmeticError):
+    """NaN or infinity appeared in an input, a state or a loss."""
+
+
+class BackendError(SpikeloomError, RuntimeError):
+    """The backend that was asked for cannot run this."""
+
+
+class ConfigError(SpikeloomError, ValueError):
+    """An unknown or unusable field of a configuration, or an unknown name on the command line."""
+
+
+class FileError(SpikeloomError, OSError):
+    """A file or folder cannot be read, written or trusted."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A sentence naming the close matches of ``name``, or listing everything known.
+
+    >>> did_you_mean("tua", ["tau", "v_threshold"])
+    'Did you mean tau?'
+    """
+    options = sorted(known)
+    near = difflib.get_close_matches(name, options, n=3, cutoff=0.6)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(options) or 'none'}."

@@ -1,0 +1,130 @@
+"""The program of a neuron: its traced step, split into what is prepared once and what runs every step."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+from ..errors import ModelError, did_you_mean
+from ..lang.analysis import invariant, operation_counts, replace, symbols
+from ..lang.canonical import canonical, is_const
+from ..lang.expr import Expr, lift, symbol
+from ..lang.graph import Graph
+from ..models.base import NeuronModel
+from ..solvers import Solver, default_solver
+from ..surrogates import Surrogate
+from ..units import Unit
+from .step import step_function
+
+STATE, STREAM, CONSTANT = "s.", "x.", "c"
+NEXT, SHOWN, SPIKE, SLOPE, DISTANCE = "next.", "shown.", "spike", "slope", "u"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """``prepare`` gives the constants from parameters and dt; ``step`` is one step over states and streams.
+
+    Names in ``step``: states ``s.NAME``, streams ``x.NAME``, constants ``c0, c1, ...``; outputs ``next.NAME``,
+    ``spike``, ``shown.NAME``, and the surrogate's derivative ``slope`` over the symbol ``u``.
+    """
+
+    states: tuple[str, ...]
+    streams: tuple[str, ...]
+    prepare: tuple[Expr, ...]
+    step: Graph
+
+    @property
+    def fires(self) -> bool:
+        """Whether the model makes spikes."""
+        return SPIKE in self.step.outputs
+
+    @functools.cached_property
+    def text(self) -> str:
+        """The step as text: the identity of its kernels."""
+        return self.step.text()
+
+    @functools.cached_property
+    def dynamics(self) -> tuple[Expr, ...]:
+        """Next states and the spike: what a step must compute even when nothing is recorded."""
+        names = [*(NEXT + s for s in self.states), *([SPIKE] if self.fires else [])]
+        return tuple(self.step.outputs[name] for name in names)
+
+    def operation_counts(self) -> dict[str, dict[str, int]]:
+        """Operations per neuron: ``prepare`` once per run, ``step`` in every step."""
+        return {"prepare": operation_counts(self.prepare), "step": operation_counts(self.dynamics)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """What decides on a program; models are compared by structure, so that parameters do not matter."""
+
+    structure: tuple[object, ...]
+    solver: Solver
+    surrogate: Surrogate
+    into: tuple[str, ...]
+    model: NeuronModel = dataclasses.field(compare=False)
+
+
+def program(model: NeuronModel, solver: Solver | None, surrogate: Surrogate, into: tuple[str, ...]) -> Program:
+    """The program of ``model`` with one stream into each name of ``into`` (a state: jumps; an input: held).
+
+    >>> from spikeloom.models import LIF
+    >>> from spikeloom.surrogates import ATan
+    >>> p = program(LIF(), None, ATan(), ("v",))
+    >>> [str(e) for e in p.prepare][1:3]
+    ['exp(((-1 / tau) * dt))', 'v_threshold']
+    >>> p.operation_counts()["step"]
+    {'add': 2, 'detach': 1, 'fire': 1, 'mul': 2, 'select': 1, 'sub': 2}
+    """
+    for name in into:
+        if name not in {**model.states, **model.inputs}:
+            known = [*model.states, *model.inputs]
+            raise ModelError(f"{type(model).__name__} has no state or input {name!r}", mend=did_you_mean(name, known))
+    chosen = default_solver(model) if solver is None else solver
+    return _build(_Request(model.structure(), chosen, surrogate, into, model))
+
+
+@functools.lru_cache(maxsize=512)
+def _build(request: _Request) -> Program:
+    model = request.model
+    model.check_units()
+    states = {name: symbol(STATE + name, s.unit) for name, s in model.states.items()}
+    streams = {name: symbol(STREAM + name, _stream_unit(model, name)) for name in request.into}
+    step = step_function(model.symbolic(), request.solver, symbol("dt"), detach_reset=request.surrogate.detach_reset)
+    result = step(states, streams)
+    outputs = {NEXT + name: lift(value) for name, value in result.states.items()}
+    if result.spike is not None:
+        outputs[SPIKE] = lift(result.spike)
+    outputs |= {SHOWN + name: lift(value) for name, value in result.shown.items()}
+    outputs = dict(zip(outputs, canonical(list(outputs.values())), strict=True))
+    prepare, outputs = _hoist(outputs, [*(s.data for s in states.values()), *(s.data for s in streams.values())])
+    if result.spike is not None:
+        outputs[SLOPE] = lift(request.surrogate.derivative(symbol(DISTANCE)))
+    inputs = [
+        *(STATE + n for n in states),
+        *(STREAM + n for n in streams),
+        *(f"{CONSTANT}{k}" for k in range(len(prepare))),
+    ]
+    if SLOPE in outputs:
+        inputs.append(DISTANCE)
+    return Program(tuple(states), request.into, tuple(prepare), Graph.make(outputs, inputs))
+
+
+def _stream_unit(model: NeuronModel, name: str) -> Unit:
+    return (model.states[name] if name in model.states else model.inputs[name]).unit
+
+
+def _hoist(outputs: Mapping[str, Expr], changing: list[object]) -> tuple[list[Expr], dict[str, Expr]]:
+    """Replace everything that does not change in time by constants c0, c1, ... to be prepared once."""
+    found = [e for e in invariant(list(outputs.values()), {str(c) for c in changing}) if not is_const(e)]
+    replaced = replace(list(outputs.values()), {id(e): symbol(f"{CONSTANT}{k}") for k, e in enumerate(found)})
+    return found, dict(zip(outputs, replaced, strict=True))
+
+
+def constants_of(graph: Graph) -> list[str]:
+    """Names of a step's constants, in order."""
+    return [n for n in graph.inputs if n.startswith(CONSTANT) and n[1:].isdigit()]
+
+
+__all__ = ["Program", "constants_of", "program", "symbols"]

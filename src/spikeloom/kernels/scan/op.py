@@ -1,0 +1,199 @@
+"""The scan as a torch operator: many steps of a neuron in one call, forward and backward."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ...lang.graph import Graph
+from ..backends import note_kernel
+from ..program import NEXT, SHOWN, SPIKE, STATE, STREAM, constants_of
+from .plan import ADJOINT, Plan, forward_plan, training_plan
+
+Tensors = list[torch.Tensor]
+
+
+class Layout:
+    """Names and places of an operator's arguments, read from the step's text and the flags that travel with it."""
+
+    def __init__(self, text: str, recorded: str, wanted: tuple[bool, ...]) -> None:
+        step = Graph.parse(text)
+        self.states = [n for n in step.inputs if n.startswith(STATE)]
+        self.streams = [n for n in step.inputs if n.startswith(STREAM)]
+        self.constants = constants_of(step)
+        self.recorded = tuple(r for r in recorded.split(",") if r)
+        self.rows = [*([SPIKE] if SPIKE in step.outputs else []), *(SHOWN + r for r in self.recorded)]
+        self.finals = [NEXT + n[len(STATE) :] for n in self.states]
+        self.training = bool(wanted)
+        flags = list(wanted) or [False] * (len(self.streams) + len(self.constants))
+        self.wanted_streams = [n for n, w in zip(self.streams, flags, strict=False) if w]
+        self.wanted_constants = [n for n, w in zip(self.constants, flags[len(self.streams) :], strict=True) if w]
+        split = len(self.streams)
+        self.plan: Plan = (
+            training_plan(text, self.recorded, tuple(flags[:split]), tuple(flags[split:]))
+            if self.training
+            else forward_plan(text, self.recorded)
+        )
+        self.saved = self.plan.saved
+        self.needed_streams = [n for n in self.streams if n in self.plan.backward.inputs]
+
+
+@functools.lru_cache(maxsize=1024)
+def _layout(text: str, recorded: str, wanted: tuple[bool, ...]) -> Layout:
+    return Layout(text, recorded, wanted)
+
+
+def layout_of(text: str, recorded: str, wanted: Sequence[bool]) -> Layout:
+    """The (cached) layout of an operator call."""
+    return _layout(text, recorded, tuple(wanted))
+
+
+def _scan(
+    streams: Sequence[torch.Tensor], states: Sequence[torch.Tensor], constants: Sequence[torch.Tensor],
+    text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
+) -> list[torch.Tensor]:  # fmt: skip
+    """Streams ``[T, M]``, states ``[M]``, constants ``[1]`` or ``[N]`` with M a multiple of N; ``wanted`` flags the
+    streams and constants that need gradients (empty: no gradients). Returns rows, final states, saved rows."""
+    layout = layout_of(text, recorded, wanted)
+    outputs = _allocate(layout, streams[0], states)
+    for final, initial in zip(outputs[len(layout.rows) :], states, strict=False):
+        final.copy_(initial)
+    width = states[0].numel()
+    names = [*layout.streams, *layout.constants, *layout.rows, *layout.finals, *layout.saved]
+    inputs = [*(x.contiguous() for x in streams), *(_per_lane(c, width) for c in constants)]
+    arrays = dict(zip(names, [*inputs, *outputs], strict=True))
+    kernels = _implementation(backend)
+    kernels.forward(layout.plan, streams[0].shape[0], arrays, label, strict)
+    note_kernel(f"scan/{backend}/{label}/forward")
+    return outputs
+
+
+def _fake_scan(streams, states, constants, text, recorded, wanted, label, backend, strict):
+    return _allocate(layout_of(text, recorded, wanted), streams[0], states)
+
+
+def _allocate(layout: Layout, stream: torch.Tensor, states: Sequence[torch.Tensor]) -> Tensors:
+    rows = [empty(states[0], stream.shape) for _ in layout.rows]
+    finals = [empty(s, s.shape) for s in states]
+    kinds = [torch.uint8 if n in layout.plan.conditions else states[0].dtype for n in layout.saved]
+    return [*rows, *finals, *(empty(states[0], stream.shape, kind) for kind in kinds)]
+
+
+def empty(like: torch.Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> torch.Tensor:
+    """Uninitialised memory for outputs; tests replace it by memory full of NaN."""
+    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
+
+
+def _scan_backward(
+    grad_rows: Sequence[torch.Tensor], grad_finals: Sequence[torch.Tensor], saved: Sequence[torch.Tensor],
+    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor],
+    text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
+) -> list[torch.Tensor]:  # fmt: skip
+    """Adjoints of states ``[M]``, wanted streams ``[T, M]`` and wanted constants (in their own shape)."""
+    layout = layout_of(text, recorded, wanted)
+    width, steps = grad_finals[0].numel(), grad_rows[0].shape[0] if grad_rows else saved[0].shape[0]
+    carried = [g.clone(memory_format=torch.contiguous_format) for g in grad_finals]
+    given = [empty(carried[0], (steps, width)) for _ in layout.wanted_streams]
+    sums = [carried[0].new_zeros(width, dtype=torch.float64) for _ in layout.wanted_constants]
+    arrays = {ADJOINT + n: g for n, g in zip(layout.states, carried, strict=True)}
+    arrays |= {ADJOINT + n: g.contiguous() for n, g in zip(layout.rows, grad_rows, strict=True)}
+    arrays |= dict(zip(layout.saved, saved, strict=True))
+    arrays |= {n: x.contiguous() for n, x in zip(layout.needed_streams, streams, strict=True)}
+    arrays |= {n: _per_lane(c, width) for n, c in zip(layout.constants, constants, strict=True)}
+    arrays |= {ADJOINT + n: g for n, g in zip(layout.wanted_streams, given, strict=True)}
+    arrays |= {ADJOINT + n: g for n, g in zip(layout.wanted_constants, sums, strict=True)}
+    _implementation(backend).backward(layout.plan, steps, arrays, label, strict)
+    note_kernel(f"scan/{backend}/{label}/backward")
+    shapes = dict(zip(layout.constants, constants, strict=True))
+    reduced = [_reduce(s, shapes[n]) for n, s in zip(layout.wanted_constants, sums, strict=True)]
+    return [*carried, *given, *reduced]
+
+
+def _fake_scan_backward(
+    grad_rows, grad_finals, saved, streams, constants, text, recorded, wanted, label, backend, strict
+):
+    layout = layout_of(text, recorded, wanted)
+    steps = grad_rows[0].shape[0] if grad_rows else saved[0].shape[0]
+    shapes = dict(zip(layout.constants, constants, strict=True))
+    given = [grad_finals[0].new_empty((steps, grad_finals[0].numel())) for _ in layout.wanted_streams]
+    return [
+        *(torch.empty_like(g) for g in grad_finals),
+        *given,
+        *(torch.empty_like(shapes[n]) for n in layout.wanted_constants),
+    ]
+
+
+def _per_lane(constant: torch.Tensor, width: int) -> torch.Tensor:
+    return constant.contiguous() if constant.numel() == 1 else constant.repeat(width // max(constant.numel(), 1))
+
+
+def _reduce(sums: torch.Tensor, constant: torch.Tensor) -> torch.Tensor:
+    """Sum over the batch in float64 and in a fixed order, so that threads do not change parameter gradients."""
+    per_neuron = sums.reshape(-1, constant.numel()) if constant.numel() > 1 else sums.reshape(-1, 1)
+    if per_neuron.device.type == "cpu":
+        total = torch.from_numpy(np.add.reduce(per_neuron.numpy(), axis=0))
+    else:
+        total = per_neuron.sum(0)
+    return total.to(constant.dtype).reshape(constant.shape)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
+    streams, states, constants, text, recorded, wanted, label, backend, strict = inputs
+    layout = layout_of(text, recorded, wanted)
+    ctx.arguments = (text, recorded, wanted, label, backend, strict)
+    kept = [x for n, x in zip(layout.streams, streams, strict=True) if n in layout.needed_streams]
+    saved = output[len(layout.rows) + len(layout.finals) :]
+    ctx.save_for_backward(*saved, *kept, *constants)
+    ctx.shapes = [(states[0].dtype, o.shape, o.device) for o in output]
+
+
+def _backward(ctx: Any, grads: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
+    layout = layout_of(*ctx.arguments[:3])
+    tensors = list(ctx.saved_tensors)
+    saved, tensors = tensors[: len(layout.saved)], tensors[len(layout.saved) :]
+    streams, constants = tensors[: len(layout.needed_streams)], tensors[len(layout.needed_streams) :]
+    filled = [
+        torch.zeros(shape, dtype=dtype, device=device) if g is None else g.to(dtype)
+        for g, (dtype, shape, device) in zip(grads, ctx.shapes, strict=True)
+    ]
+    rows, finals = (
+        filled[: len(layout.rows)],
+        filled[len(layout.rows) : len(layout.rows) + len(layout.finals)],
+    )
+    found = iter(scan_backward_op(rows, finals, saved, streams, constants, *ctx.arguments))
+    by_state = [next(found) for _ in layout.states]
+    by_stream = [next(found) if n in layout.wanted_streams else None for n in layout.streams]
+    by_constant = [next(found) if n in layout.wanted_constants else None for n in layout.constants]
+    return by_stream, by_state, by_constant, None, None, None, None, None, None
+
+
+# Defined through torch.library.Library and not torch.library.custom_op, whose first call imports torch's compiler
+# (some seconds that most users never need).
+_library = torch.library.Library("spikeloom", "DEF")
+_HOW = "str text, str recorded, bool[] wanted, str label, str backend, bool strict"
+_library.define(f"scan(Tensor[] streams, Tensor[] states, Tensor[] constants, {_HOW}) -> Tensor[]")
+_library.define(
+    "scan_backward(Tensor[] grad_rows, Tensor[] grad_finals, Tensor[] saved, Tensor[] streams, Tensor[] constants, "
+    f"{_HOW}) -> Tensor[]"
+)
+_library.impl("scan", _scan, "CompositeExplicitAutograd")
+_library.impl("scan_backward", _scan_backward, "CompositeExplicitAutograd")
+torch.library.register_fake("spikeloom::scan", _fake_scan, lib=_library)
+torch.library.register_fake("spikeloom::scan_backward", _fake_scan_backward, lib=_library)
+torch.library.register_autograd("spikeloom::scan", _backward, setup_context=_setup_context, lib=_library)
+scan_op = torch.ops.spikeloom.scan
+scan_backward_op = torch.ops.spikeloom.scan_backward
+
+
+def _implementation(backend: str) -> Any:
+    if backend == "cpu":
+        from . import cpu
+
+        return cpu
+    from . import gpu
+
+    return gpu

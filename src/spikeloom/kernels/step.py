@@ -1,0 +1,86 @@
+"""One step of a neuron, in the order that holds everywhere (DESIGN.md section 3.2).
+
+Integrate the held inputs over dt, add the jumps that arrived, compare, reset, emit: all in the same step.
+Works on any values, so it is traced on expressions and can be checked on tensors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..lang import math as m
+from ..models.base import NeuronModel, Values
+from ..solvers import Solver
+
+Numbers = Mapping[str, Any]
+Fire = Callable[[Any], Any]
+
+# t_ref = 1.1 at dt = 0.1 is 11.000000000000002 steps in floating point and 11 in everybody's mind.
+_WHOLE_STEP_TOLERANCE = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResult:
+    """``states`` after the step, ``spike`` (None for a model that never fires), what recorders are ``shown``."""
+
+    states: dict[str, Any]
+    spike: Any
+    shown: dict[str, Any]
+
+
+def step_function(
+    model: NeuronModel, solver: Solver, dt: Any, *, detach_reset: bool = True, fire: Fire = m.fire
+) -> Callable[[Numbers, Numbers], StepResult]:
+    """A function (states, streams) -> StepResult for ``model`` bound to values.
+
+    A stream named like an input is held over the step; one named like a state is a jump of that state.
+    """
+    free = solver.update(model, dt)
+    standing = solver.update(model, dt, held=(model.membrane,))
+
+    def step(states: Numbers, streams: Numbers) -> StepResult:
+        before = Values(**states)
+        inputs = {name: streams.get(name, 0.0) for name in model.inputs}
+        blocked = model.refractory(before)
+        new = _jumped({**states, **free(states, inputs)}, streams)
+        if blocked is not None:
+            held = {
+                **_jumped({**states, **standing(states, inputs)}, streams),
+                model.membrane: states[model.membrane],
+            }
+            new = {name: m.where(blocked, held[name], new[name]) for name in new}
+        for name, state in model.states.items():
+            if state.timer:
+                new[name] = m.detach(m.maximum(states[name] - 1.0, 0.0))
+        spike = _spike(model, before, Values(**new), blocked, fire)
+        if spike is None:
+            return StepResult(new, None, new)
+        quiet = m.detach(spike)
+        gate = quiet if detach_reset else spike
+        after = dict(new)
+        for name, value in model.reset(Values(**new)).items():
+            if model.states[name].timer:
+                after[name] = m.select(quiet, m.detach(m.ceil(value / dt - _WHOLE_STEP_TOLERANCE)), new[name])
+            else:
+                after[name] = m.select(gate, value, new[name])
+        shown = {name: m.select(quiet, top, after[name]) for name, top in model.peak().items()}
+        return StepResult(after, spike, {**after, **shown})
+
+    return step
+
+
+def _jumped(states: dict[str, Any], streams: Numbers) -> dict[str, Any]:
+    return {name: value + streams[name] if name in streams else value for name, value in states.items()}
+
+
+def _spike(model: NeuronModel, before: Values, after: Values, blocked: Any, fire: Fire) -> Any:
+    quantity = model.threshold(after)
+    if quantity is None:
+        return None
+    spike = fire(quantity * (1.0 / model.scale()))
+    if not any(not model.states[name].timer for name in model.reset(after)):
+        # Without a reset, a spike is an upward crossing: the quantity was below at the start of the step.
+        spike = m.where(model.threshold(before) >= 0.0, 0.0, spike)
+    return spike if blocked is None else m.where(blocked, 0.0, spike)

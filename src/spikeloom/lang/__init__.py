@@ -1,0 +1,1 @@
+"""The language: scalar expressions recorded from ordinary Python, and everything derived from them."""

@@ -1,0 +1,41 @@
+"""The CPU dialect: text for Numba, with elementary functions that vectorise."""
+
+from __future__ import annotations
+
+from .dialect import Dialect
+
+_FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow")
+
+
+def numba_dialect(precision: str) -> Dialect:
+    """Text for ``precision`` "f32" or "f64"; literals take the state's type, so that nothing is promoted.
+
+    >>> numba_dialect("f32").spell("where", ["c", "a", "b"])
+    '(a if c else b)'
+    """
+    calls = {op: f"{op}_{precision}({{0}}{', {1}' if op == 'pow' else ''})" for op in _FUNCTIONS}
+    return Dialect(
+        name=f"numba-{precision}",
+        operations={
+            **calls,
+            "add": "({0} + {1})",
+            "sub": "({0} - {1})",
+            "mul": "({0} * {1})",
+            "div": "({0} / {1})",
+            "neg": "(-{0})",
+            "abs": "abs({0})",
+            "sqrt": "math.sqrt({0})",
+            "ceil": f"{precision}(math.ceil({{0}}))",
+            "minimum": "({0} if {0} < {1} else {1})",
+            "maximum": "({0} if {0} > {1} else {1})",
+            "ge": "({0} >= {1})",
+            "gt": "({0} > {1})",
+            "and": "({0} & {1})",
+            "not": "(not {0})",
+            "fire": f"({precision}(1.0) if {{0}} >= {precision}(0.0) else {precision}(0.0))",
+            "detach": "{0}",
+            "where": "({1} if {0} else {2})",
+            "select": f"({{1}} if {{0}} > {precision}(0.0) else {{2}})",
+        },
+        literal=lambda value: f"{precision}({value!r})",
+    )

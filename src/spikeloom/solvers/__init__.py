@@ -1,0 +1,21 @@
+"""Solvers: how a model's equations are advanced by one time step."""
+
+from ..models.base import NeuronModel
+from .base import Solver
+from .exact import Exact, ExponentialEuler, is_linear
+from .runge_kutta import RK4, ForwardEuler, Heun, RungeKutta, Tableau
+
+__all__ = [
+    "RK4", "Exact", "ExponentialEuler", "ForwardEuler", "Heun", "RungeKutta", "Solver", "Tableau",
+    "default_solver", "is_linear",
+]  # fmt: skip
+
+
+def default_solver(model: NeuronModel) -> Solver:
+    """The exact propagator where the model is linear, which analysis finds out; RK4 elsewhere.
+
+    >>> from spikeloom.models import ALIF, HodgkinHuxley
+    >>> default_solver(ALIF()), default_solver(HodgkinHuxley())
+    (Exact(), RK4())
+    """
+    return Exact() if is_linear(model) else RK4()
