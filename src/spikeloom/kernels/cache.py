@@ -12,6 +12,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import linecache
 import os
 import platform
 import shutil
@@ -39,26 +40,54 @@ def load(source: str) -> types.ModuleType:
     """The module of generated ``source``, compiled or taken from the cache."""
     root = _usable_root()
     folder = root / _key(source)
-    if folder.exists():
-        trouble = _verify(folder, source)
-        if trouble is None:
-            return _run(source, folder)
-        warnings.warn(f"kernel cache: {trouble} in {folder}; the kernel is built again", stacklevel=2)
+    if _is_kept(source, folder):
+        return _run(source, folder)
+    aside = _aside(source, root)
+    module = _run(source, aside)
+    _publish(aside, folder)
+    return module
+
+
+@functools.lru_cache(maxsize=4096)
+def load_for_triton(source: str, interpreted: bool) -> types.ModuleType:
+    """The module of generated Triton ``source``; ``interpreted`` says what ``triton.jit`` makes of it at the moment.
+
+    Triton compiles at the first launch, into a cache of its own. It asks :mod:`inspect` for the text, which is
+    answered from memory here: what it compiles is the text we generated, whatever becomes of the file.
+    """
+    root = _usable_root()
+    folder = root / _key(source)
+    if not _is_kept(source, folder):
+        _publish(_aside(source, root), folder)
+    path = str(folder / _SOURCE)
+    linecache.cache[path] = (len(source), None, source.splitlines(keepends=True), path)
+    return _run(source, folder)
+
+
+def _is_kept(source: str, folder: Path) -> bool:
+    """Whether the folder can be used; one that cannot is removed."""
+    if not folder.exists():
+        return False
+    trouble = _verify(folder, source)
+    if trouble is not None:
+        warnings.warn(f"kernel cache: {trouble} in {folder}; the kernel is built again", stacklevel=3)
         shutil.rmtree(folder, ignore_errors=True)
-    return _build(source, root, folder)
+    return trouble is None
 
 
-def _build(source: str, root: Path, folder: Path) -> types.ModuleType:
+def _aside(source: str, root: Path) -> Path:
     aside = Path(tempfile.mkdtemp(prefix="building-", dir=root))
     (aside / _SOURCE).write_text(source, encoding="utf-8")
-    module = _run(source, aside)
+    return aside
+
+
+def _publish(aside: Path, folder: Path) -> None:
     hashes = {str(p.relative_to(aside)): _hash(p.read_bytes()) for p in sorted(aside.rglob("*")) if p.is_file()}
     (aside / _MANIFEST).write_text(json.dumps(hashes, indent=1), encoding="utf-8")
     try:
         aside.rename(folder)
     except OSError:  # another process was first; its folder has the same content
         shutil.rmtree(aside, ignore_errors=True)
-    return module
 
 
 def _run(source: str, folder: Path) -> types.ModuleType:

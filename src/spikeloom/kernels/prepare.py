@@ -6,8 +6,10 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
+from ..lang import math as m
 from ..lang.evaluate import evaluate
 from ..models.base import NeuronModel
 from .program import Program
@@ -41,7 +43,8 @@ def _fixed(
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[torch.Tensor, ...]:
-    with torch.no_grad():
+    # Made in inference mode, the cached tensors could never again take part in training.
+    with torch.inference_mode(False), torch.no_grad():
         return tuple(_compute(program, model.values, dt, features, dtype, device))
 
 
@@ -53,10 +56,23 @@ def _compute(
     dtype: torch.dtype,
     device: torch.device,
 ) -> list[torch.Tensor]:
-    numbers = {name: torch.as_tensor(value).to(device, torch.float64) for name, value in values.items()}
+    numbers = {name: to_tensor(value, torch.float64, device) for name, value in values.items()}
     numbers["dt"] = torch.tensor(dt, dtype=torch.float64, device=device)
-    found = evaluate(program.prepare, numbers, {"propagator": _Propagator()})
+    operations = {"propagator": _Propagator(), "where": functools.partial(where_in, torch.float64)}
+    found = evaluate(program.prepare, numbers, operations)
     return [_laid_out(torch.as_tensor(c, dtype=torch.float64, device=device), features).to(dtype) for c in found]
+
+
+def to_tensor(value: Any, dtype: torch.dtype, device: torch.device | None = None) -> torch.Tensor:
+    """A parameter's value as a tensor; a model's arrays are read-only, which torch would warn of."""
+    return torch.as_tensor(np.array(value) if isinstance(value, np.ndarray) else value, dtype=dtype, device=device)
+
+
+def where_in(dtype: torch.dtype, condition: torch.Tensor | bool, x: Any, y: Any) -> Any:
+    """``where`` between two literals too, which torch on its own would round to its default dtype."""
+    if isinstance(x, float) and isinstance(y, float) and isinstance(condition, torch.Tensor):
+        x = torch.tensor(x, dtype=dtype, device=condition.device)
+    return m.where(condition, x, y)
 
 
 def _laid_out(value: torch.Tensor, features: Features) -> torch.Tensor:

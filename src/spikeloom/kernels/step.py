@@ -71,6 +71,12 @@ def step_function(
     return step
 
 
+def _positive(scale: Any) -> Any:
+    """A neuron whose rest lies at or above its threshold still fires when the quantity is >= 0, not <= 0."""
+    size = abs(scale)
+    return m.where(size > 0.0, size, 1.0)
+
+
 def _jumped(states: dict[str, Any], streams: Numbers) -> dict[str, Any]:
     return {name: value + streams[name] if name in streams else value for name, value in states.items()}
 
@@ -79,7 +85,7 @@ def _spike(model: NeuronModel, before: Values, after: Values, blocked: Any, fire
     quantity = model.threshold(after)
     if quantity is None:
         return None
-    spike = fire(quantity * (1.0 / model.scale()))
+    spike = fire(quantity * (1.0 / _positive(model.scale())))
     if not any(not model.states[name].timer for name in model.reset(after)):
         # Without a reset, a spike is an upward crossing: the quantity was below at the start of the step.
         spike = m.where(model.threshold(before) >= 0.0, 0.0, spike)

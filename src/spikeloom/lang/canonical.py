@@ -25,9 +25,9 @@ def canonical(outputs: Sequence[Expr]) -> list[Expr]:
         if expr.op in LEAVES:
             new = Expr(expr.op, data=expr.data)
         else:
-            args = tuple(done[id(a)] for a in expr.args)
-            folded = _fold(expr.op, args)
-            new = folded if folded is not None else Expr(expr.op, args, expr.data)
+            new = Expr(expr.op, tuple(done[id(a)] for a in expr.args), expr.data)
+            while (folded := _fold(new.op, new.args)) is not None and folded is not new:
+                new = folded
         done[id(expr)] = table.setdefault(_key(new), new)
     return [done[id(o)] for o in outputs]
 
@@ -84,7 +84,7 @@ def _fold_mul(a: Expr, b: Expr) -> Expr | None:
         if is_const(x, 1.0):
             return y
         if is_const(x, -1.0):
-            return _fold_neg(y) or node("neg", y)
+            return node("neg", y)
     return None
 
 

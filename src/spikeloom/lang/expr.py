@@ -43,7 +43,7 @@ class Expr:
     @property
     def boolean(self) -> bool:
         """Whether the node is a condition rather than a number."""
-        return self.op in BOOLEAN
+        return self.op in BOOLEAN or (self.op == "detach" and self.args[0].boolean)
 
     def __add__(self, other: object) -> Expr:
         return node("add", self, other)
@@ -70,11 +70,15 @@ class Expr:
         return node("div", other, self)
 
     def __pow__(self, power: object) -> Expr:
-        if isinstance(power, int) and 1 <= power <= 8:
-            return _integer_power(self, power)
-        if power == 0.5:
-            return node("sqrt", self)
+        if isinstance(power, (int, float)):
+            if power in range(1, 9):
+                return _integer_power(self, int(power))
+            if power == 0.5:
+                return node("sqrt", self)
         return node("pow", self, power)
+
+    def __rpow__(self, base: object) -> Expr:
+        return node("pow", base, self)
 
     def __neg__(self) -> Expr:
         return node("neg", self)
@@ -103,11 +107,22 @@ class Expr:
     def __or__(self, other: object) -> Expr:
         return ~(~self & ~lift(other))
 
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        raise ModelError(
+            "an equation cannot ask whether two values are equal",
+            got=f"{self} == or != {spell(other) if isinstance(other, Expr) else other!r}",
+            mend="Compare with >= or > instead.",
+        )
+
+    __hash__ = object.__hash__
+
     def __bool__(self) -> bool:
         raise ModelError(
             "a model's equations are straight-line, so a condition has no truth value while they are traced",
             got=f"the condition {self}",
-            mend="Write sl.lang.math.where(condition, a, b) instead of `if`, `and`, `or`, `min` or `max`.",
+            mend="Write sl.math.where(condition, a, b) instead of `if`, `and`, `or`, `min` or `max`.",
         )
 
     def __str__(self) -> str:
@@ -136,7 +151,20 @@ def node(op: str, *args: object, data: tuple[int, int] | None = None) -> Expr:
     lifted = tuple(lift(a) for a in args)
     if arity is not None and len(lifted) != arity:
         raise ModelError(f"the operation {op} has the wrong number of arguments", got=len(lifted), expected=arity)
+    _check_conditions(op, lifted)
     return Expr(op, lifted, data, _unit_of(op, lifted))
+
+
+def _check_conditions(op: str, args: tuple[Expr, ...]) -> None:
+    """Conditions and numbers do not stand in for each other: backends would not agree on what that means."""
+    for index, arg in enumerate(args):
+        needed = op in ("and", "not") or (op == "where" and index == 0)
+        if arg.boolean != needed and op != "detach":
+            raise ModelError(
+                f"{op} takes {'a condition' if needed else 'numbers'}",
+                got=f"the {'condition' if arg.boolean else 'number'} {arg}",
+                mend="Compare, as in x > 0." if needed else "Write sl.math.where(condition, 1.0, 0.0) for a number.",
+            )
 
 
 def topological(outputs: Iterable[Expr]) -> list[Expr]:
@@ -207,13 +235,13 @@ def _unit_of(op: str, args: tuple[Expr, ...]) -> Unit | None:
         return left * right if op == "mul" else left / right
     if op == "sqrt":
         return None if args[0].unit is None else args[0].unit ** Fraction(1, 2)
-    if op == "pow" and args[1].op == "const" and args[0].unit is not None:
-        return args[0].unit ** Fraction(args[1].data).limit_denominator(64)  # type: ignore[arg-type]
+    if op == "pow" and args[1].op == "const":
+        return None if args[0].unit is None else args[0].unit ** Fraction(args[1].data).limit_denominator(64)  # type: ignore[arg-type]
     if op in BOOLEAN or op in ("fire", "propagator"):
         return None
     for arg in args:
-        if arg.unit is not None and arg.unit.dimension != one.dimension:
-            raise DimensionError(f"{op} needs a number without dimension", got=f"{arg} in {arg.unit}")
+        if arg.unit is not None and not arg.unit.same_as(one):
+            raise DimensionError(f"{op} needs a number without dimension or scale", got=f"{arg} in {arg.unit}")
     return one
 
 

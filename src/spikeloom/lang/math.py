@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from .expr import Expr, node
@@ -34,8 +35,16 @@ def _library(*values: Any) -> Any:
     return sys.modules["math"]
 
 
-def _expm1_overflowing(x: float) -> float:
-    return math.expm1(x) if x < 709.7 else math.inf
+def _overflowing(function: Callable[[float], float]) -> Callable[[float], float]:
+    """Infinity instead of Python's OverflowError, as everybody else's floating point has it."""
+
+    def computed(x: float) -> float:
+        try:
+            return function(x)
+        except OverflowError:
+            return math.inf
+
+    return computed
 
 
 def _sigmoid(x: float) -> float:
@@ -43,18 +52,18 @@ def _sigmoid(x: float) -> float:
 
 
 _ON_FLOATS = {
-    "exp": lambda x: math.exp(x) if x < 709.7 else math.inf,
-    "expm1": _expm1_overflowing,
+    "exp": _overflowing(math.exp),
+    "expm1": _overflowing(math.expm1),
     "log": lambda x: math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan),
     "log1p": lambda x: math.log1p(x) if x > -1 else (-math.inf if x == -1 else math.nan),
     "sqrt": lambda x: math.sqrt(x) if x >= 0 else math.nan,
     "tanh": math.tanh,
     "sigmoid": _sigmoid,
-    "sin": math.sin,
-    "cos": math.cos,
+    "sin": lambda x: math.sin(x) if math.isfinite(x) else math.nan,
+    "cos": lambda x: math.cos(x) if math.isfinite(x) else math.nan,
     "atan": math.atan,
     "erf": math.erf,
-    "ceil": lambda x: float(math.ceil(x)),
+    "ceil": lambda x: float(math.ceil(x)) if math.isfinite(x) else x,
 }
 _SPELLED = {"atan": "arctan"}
 
@@ -151,6 +160,8 @@ def select(spike: Any, x: Any, y: Any) -> Any:
     """``x`` where ``spike`` is 1, else ``y``: like :func:`where`, but the spike's gradient is ``x - y``."""
     if any(isinstance(a, Expr) for a in (spike, x, y)):
         return node("select", spike, x, y)
+    if not getattr(spike, "requires_grad", False):
+        return where(spike > 0, x, y)
     # The second term is zero and carries the gradient, so that the value stays exactly x or y.
     return where(spike > 0, x, y) + (spike - detach(spike)) * (x - y)
 

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
-from ..errors import ModelError, StateError
+from ..errors import ModelError, ShapeError
+from ..models.base import NeuronModel
 from .dropout import Dropout
-from .layer import Layer, checked_sequence, over_time
+from .layer import Layer, checked_parts, checked_sequence, over_time, run_inner
 from .state import State
 
-_DROPOUTS = (torch.nn.Dropout, torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d)
+_WHOLE_CHANNELS = (torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d)
+_ANY_DROPOUT = (torch.nn.Dropout, *_WHOLE_CHANNELS, torch.nn.AlphaDropout, torch.nn.FeatureAlphaDropout)
 
 
 class Sequential(Layer):
@@ -35,14 +37,13 @@ class Sequential(Layer):
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
         checked_sequence(x, "Sequential")
-        expected = [name for name, module in self.named_children() if isinstance(module, Layer)]
-        if state is not None and set(state) != set(expected):
-            mend = "Pass on the state that this net returned, or None to start afresh."
-            raise StateError("a state of another net", got=sorted(state), expected=sorted(expected), mend=mend)
+        # Not named_children(), which passes over the second use of a module that is shared.
+        modules = {name: module for name, module in self._modules.items() if module is not None}
+        checked_parts(state, [n for n, module in modules.items() if isinstance(module, Layer)], "Sequential")
         new: dict[str, Any] = {}
-        for name, module in self.named_children():
+        for name, module in modules.items():
             if isinstance(module, Layer):
-                x, new[name] = module(x, None if state is None else state[name])
+                x, new[name] = run_inner(name, module, x, None if state is None else state[name])
             else:
                 x = over_time(module, x)
         return x, State(new)
@@ -68,17 +69,33 @@ class Residual(Layer):
         self.block = block[0] if len(block) == 1 and isinstance(block[0], Layer) else Sequential(*block)
 
     def forward(self, x: torch.Tensor, state: State | None = None) -> tuple[torch.Tensor, State]:
-        y, inner = self.block(x, None if state is None else state["block"])
+        checked_parts(state, ["block"], "Residual")
+        y, inner = run_inner("block", self.block, x, None if state is None else state["block"])
+        if y.shape != x.shape:
+            mend = "The block must keep the shape of its input."
+            raise ShapeError("Residual: the block's output", got=tuple(y.shape), expected=tuple(x.shape), mend=mend)
         return x + y, State(block=inner)
 
 
 def _fitting(module: torch.nn.Module) -> torch.nn.Module:
-    if isinstance(module, _DROPOUTS):
-        return Dropout(module.p, whole_channels=not isinstance(module, torch.nn.Dropout))
-    if not isinstance(module, Layer) and any(isinstance(inner, Layer) for inner in module.modules()):
+    if isinstance(module, (torch.nn.Dropout, *_WHOLE_CHANNELS)):
+        return Dropout(module.p, whole_channels=isinstance(module, _WHOLE_CHANNELS))
+    if isinstance(module, Layer):
+        return module
+    if not isinstance(module, torch.nn.Module):
+        mend = f"Wrap it: sl.nn.Neuron({module!r})." if isinstance(module, NeuronModel) else ""
+        raise ModelError("Sequential: a part", got=type(module).__name__, expected="a torch module", mend=mend)
+    label = type(module).__name__
+    if any(isinstance(inner, Layer) for inner in module.modules()):
         raise ModelError(
             "a plain torch container cannot thread state",
-            got=f"{type(module).__name__} with spiking layers inside",
+            got=f"{label} with spiking layers inside",
             mend="Use sl.nn.Sequential or sl.nn.Residual, or derive from sl.nn.Layer.",
+        )
+    if any(isinstance(inner, _ANY_DROPOUT) and inner.p > 0 for inner in module.modules()):
+        raise ModelError(
+            "a dropout inside a plain torch module would draw another mask in every step",
+            got=label,
+            mend="Use sl.nn.Sequential instead of torch's, and sl.nn.Dropout, which keeps one mask over time.",
         )
     return module

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from ..errors import ShapeError
+from ..errors import ModelError, ShapeError, SpikeloomError, StateError
 from .state import State
+
+_PLACE = "in layer "
 
 
 class Layer(torch.nn.Module, ABC):
@@ -34,6 +37,37 @@ def checked_sequence(x: torch.Tensor, layer: str) -> None:
         raise ShapeError(f"{layer}: the input", got=f"shape {tuple(x.shape)}", expected="[T, B, ...]", mend=mend)
 
 
+def checked_parts(state: Any, expected: Sequence[str], layer: str) -> None:
+    """Raise StateError unless ``state`` (None: the beginning) has exactly the ``expected`` parts."""
+    mend = "Pass on the state that this net returned, or None to start afresh."
+    if state is not None and not isinstance(state, Mapping):
+        raise StateError(f"{layer}: the state", got=type(state).__name__, expected="an sl.State", mend=mend)
+    if state is not None and set(state) != set(expected):
+        raise StateError(f"{layer}: a state of another net", got=sorted(state), expected=sorted(expected), mend=mend)
+
+
+def run_inner(name: str, layer: torch.nn.Module, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+    """Call the inner ``layer``; an error from inside says where, by the names of :meth:`named_modules`."""
+    try:
+        return layer(x, state)
+    except SpikeloomError as error:
+        inside = error.what.removeprefix(_PLACE) if error.what.startswith(_PLACE) else f": {error.what}"
+        joint = "." if error.what.startswith(_PLACE) else ""
+        what = f"{_PLACE}{name}{joint}{inside}"
+        raise type(error)(what, got=error.got, expected=error.expected, mend=error.mend) from None
+
+
 def over_time(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     """A module without state, called once on ``T * B`` samples; batch norm so averages over time and batch."""
-    return module(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    try:
+        y = module(x.flatten(0, 1))
+        if isinstance(y, torch.Tensor):
+            return y.unflatten(0, x.shape[:2])
+    except RuntimeError as error:
+        if x.dim() > 2:
+            raise
+        got, mend = f"shape {tuple(x.shape)}", "Is the batch axis missing? Add it with x.unsqueeze(1)."
+        what = f"{type(module).__name__} cannot take samples without features"
+        raise ShapeError(what, got=got, expected="[T, B, N]", mend=mend) from error
+    mend = "Derive from sl.nn.Layer to thread its state."
+    raise ModelError(f"{type(module).__name__} returns no tensor", got=type(y).__name__, mend=mend)

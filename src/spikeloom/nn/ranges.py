@@ -23,12 +23,15 @@ class Range:
     def to_value(self, raw: torch.Tensor) -> torch.Tensor:
         """The parameter's value."""
         if self.low is not None and self.high is not None:
-            return self.low + (self.high - self.low) * torch.sigmoid(raw)
-        if self.low is not None:
-            return self.low + self.size * torch.nn.functional.softplus(raw)
-        if self.high is not None:
-            return self.high - self.size * torch.nn.functional.softplus(raw)
-        return self.size * raw
+            value = self.low + (self.high - self.low) * torch.sigmoid(raw)
+        elif self.low is not None:
+            value = self.low + self.size * torch.nn.functional.softplus(raw)
+        elif self.high is not None:
+            value = self.high - self.size * torch.nn.functional.softplus(raw)
+        else:
+            return self.size * raw
+        # After a step that was far too large both maps round to a bound, where tau = 0 would give NaN.
+        return value.clamp(_beside(self.low, math.inf, value.dtype), _beside(self.high, -math.inf, value.dtype))
 
     def to_raw(self, value: torch.Tensor) -> torch.Tensor:
         """The inverse of :meth:`to_value`, in float64."""
@@ -43,5 +46,12 @@ class Range:
 
 
 def _inverse_softplus(y: torch.Tensor) -> torch.Tensor:
-    tiny = math.ulp(0.0)
-    return y + torch.log(-torch.expm1(-y.clamp_min(tiny)))
+    return y + torch.log(-torch.expm1(-y))
+
+
+def _beside(bound: float | None, towards: float, dtype: torch.dtype) -> float | None:
+    """The number next to ``bound`` in the direction of ``towards``; next to 0 the smallest normal one."""
+    if bound is None:
+        return None
+    near = torch.nextafter(torch.tensor(bound, dtype=dtype), torch.tensor(towards, dtype=dtype)).item()
+    return near if bound else math.copysign(torch.finfo(dtype).tiny, towards)

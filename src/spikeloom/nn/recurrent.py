@@ -6,8 +6,8 @@ import math
 
 import torch
 
-from ..errors import ParameterError, ShapeError
-from .layer import Layer, checked_sequence
+from ..errors import ParameterError, ShapeError, StateError
+from .layer import Layer, checked_parts, checked_sequence, run_inner
 from .neuron import Neuron
 from .recording import recorders_of
 from .state import State
@@ -28,6 +28,8 @@ class Recurrent(Layer):
 
     def __init__(self, neuron: Neuron, size: int) -> None:
         super().__init__()
+        if not isinstance(neuron, Neuron):
+            raise ParameterError("Recurrent: neuron", got=repr(neuron), expected="an sl.nn.Neuron")
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise ParameterError("Recurrent: size", got=size, expected="a whole number >= 1")
         self.neuron, self.size = neuron, size
@@ -37,19 +39,27 @@ class Recurrent(Layer):
         checked_sequence(x, "Recurrent")
         if x.dim() != 3 or x.shape[2] != self.size:
             raise ShapeError("Recurrent: the input", got=f"shape {tuple(x.shape)}", expected=f"[T, B, {self.size}]")
+        checked_parts(state, ["neuron", "spikes"], "Recurrent")
         spikes = x.new_zeros(x.shape[1:]) if state is None else state["spikes"]
+        if spikes.shape != x.shape[1:] or spikes.device != x.device:
+            got, expected = (f"{tuple(t.shape)} on {t.device}" for t in (spikes, x[0:1].flatten(0, 1)))
+            mend = "Start a new batch with state=None, or keep the batch size."
+            raise StateError("Recurrent: the spikes in the state", got=got, expected=expected, mend=mend)
         inner = None if state is None else state["neuron"]
+        if not len(x):  # even no step at all leaves a state
+            y, inner = run_inner("neuron", self.neuron, x, inner)
+            return y, State(neuron=inner, spikes=spikes)
         watching = recorders_of(self.neuron)
         outputs, kept = [], []
         for x_t in x.unbind(0):
-            y, inner = self.neuron((x_t + torch.nn.functional.linear(spikes, self.weight)).unsqueeze(0), inner)
+            total = x_t + torch.nn.functional.linear(spikes, self.weight)
+            y, inner = run_inner("neuron", self.neuron, total.unsqueeze(0), inner)
             spikes = y[0]
             outputs.append(spikes)
             kept.append([recorder[recorder.path(self.neuron)] for recorder in watching])
         for index, recorder in enumerate(watching):
             recorder.join(self.neuron, [row[index] for row in kept])
-        stacked = torch.stack(outputs) if outputs else x
-        return stacked, State(neuron=inner, spikes=spikes)
+        return torch.stack(outputs), State(neuron=inner, spikes=spikes)
 
     def extra_repr(self) -> str:
         return f"size={self.size}"

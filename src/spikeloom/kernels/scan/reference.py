@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from ...lang.evaluate import evaluate
 from ...lang.expr import Expr
 from ...lang.graph import Graph
+from ..prepare import where_in
 from ..program import DISTANCE, NEXT, SHOWN, SLOPE, SPIKE, STATE
 
 
@@ -25,7 +27,10 @@ def run(
     ]
     outputs = [step.outputs[n] for n in names]
     slope = step.outputs.get(SLOPE)
-    operations = {} if slope is None else {"fire": lambda u: _Fire.apply(u, slope)}
+    dtype = next(iter(states.values())).dtype
+    operations: dict[str, Callable[..., Any]] = {"where": functools.partial(where_in, dtype)}
+    if slope is not None:
+        operations["fire"] = lambda u: _Fire.apply(u, slope)
     current = {STATE + n: v for n, v in states.items()}
     rows: dict[str, list[torch.Tensor]] = {n: [] for n in names[len(states) :]}
     # Slicing x[t] under autograd would write a full-size gradient for every step; unbind writes one.

@@ -103,7 +103,7 @@ def initial_state(
     model: NeuronModel, shape: Sequence[int], like: torch.Tensor, learned: Tensors | None = None
 ) -> dict[str, torch.Tensor]:
     """The model's initial states as tensors of ``shape`` ``[B, ...]``; they depend on ``learned`` parameters too."""
-    values = {n: torch.as_tensor(v, dtype=like.dtype, device=like.device) for n, v in model.values.items()}
+    values = {n: prepare.to_tensor(v, like.dtype, like.device) for n, v in model.values.items()}
     values |= {n: v.to(like.dtype) for n, v in (learned or {}).items()}
     found = model.bind(values).initial_values()
     tensors = {n: torch.as_tensor(v, dtype=like.dtype, device=like.device) for n, v in found.items()}
@@ -128,7 +128,8 @@ def checked_state(model: NeuronModel, state: Tensors, shape: Sequence[int], like
             raise StateError(f"state {name}", got=f"shape {tuple(value.shape)}", expected=f"{tuple(shape)}", mend=mend)
         if value.dtype != like.dtype or value.device != like.device:
             got, expected = f"{value.dtype} on {value.device}", f"{like.dtype} on {like.device}"
-            raise StateError(f"state {name}", got=got, expected=expected, mend="Move it with state.to(x) first.")
+            mend = f'Move it first: state.to("{like.device}", {like.dtype}).'
+            raise StateError(f"state {name}", got=got, expected=expected, mend=mend)
 
 
 def _on_reference(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .dialect import Dialect
 
 _FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow")
@@ -25,7 +27,7 @@ def numba_dialect(precision: str) -> Dialect:
             "neg": "(-{0})",
             "abs": "abs({0})",
             "sqrt": "math.sqrt({0})",
-            "ceil": f"{precision}(math.ceil({{0}}))",
+            "ceil": "numpy.ceil({0})",  # math.ceil goes through an integer, which large values and NaN do not survive
             "minimum": "({0} if {0} < {1} else {1})",
             "maximum": "({0} if {0} > {1} else {1})",
             "ge": "({0} >= {1})",
@@ -37,5 +39,11 @@ def numba_dialect(precision: str) -> Dialect:
             "where": "({1} if {0} else {2})",
             "select": f"({{1}} if {{0}} > {precision}(0.0) else {{2}})",
         },
-        literal=lambda value: f"{precision}({value!r})",
+        literal=lambda value: f"{precision}({_number(value)})",
     )
+
+
+def _number(value: float) -> str:
+    if math.isfinite(value):
+        return repr(value)
+    return "math.nan" if math.isnan(value) else "math.inf" if value > 0 else "-math.inf"

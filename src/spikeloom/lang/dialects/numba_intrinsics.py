@@ -8,6 +8,7 @@ that asks for it, nor on whether it fell into the vector body or the remainder o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -17,9 +18,11 @@ from numba.extending import intrinsic
 
 __all__ = [
     "bitcast", "bounded", "copysign", "exponent_and_mantissa", "fabs", "flip_sign", "flush_denormals", "fma",
-    "is_odd", "polynomial", "pow2", "restore_denormals", "scale_pow2", "select",
+    "is_odd", "polynomial", "pow2", "restore_denormals", "scale_pow2", "select", "widened",
 ]  # fmt: skip
 
+# Without this a type checker asks callers for the typing context, which Numba passes.
+_emitter: Callable[..., Any] = intrinsic
 _BIT_TWINS = {
     types.float32: types.int32,
     types.float64: types.int64,
@@ -68,7 +71,7 @@ def _multiply_add(context: Any, builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.fadd(builder.fmul(a, b), c)
 
 
-@intrinsic
+@_emitter
 def bitcast(typing_context: Any, x: Any) -> Any:
     """The same bits read as the integer, or float, of the same width."""
     if x not in _BIT_TWINS:
@@ -80,7 +83,19 @@ def bitcast(typing_context: Any, x: Any) -> Any:
     return _BIT_TWINS[x](x), code
 
 
-@intrinsic
+@_emitter
+def widened(typing_context: Any, x: Any) -> Any:
+    """A float32, and nothing else, as float64."""
+    if x != types.float32:
+        raise TypingError(f"expected float32, got {x}")
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fpext(args[0], ir.DoubleType())
+
+    return types.float64(x), code
+
+
+@_emitter
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     """``a * b + c``, rounded once where the processor can, else twice."""
 
@@ -90,7 +105,7 @@ def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
     return _float(a, b, c)(a, b, c), code
 
 
-@intrinsic
+@_emitter
 def polynomial(typing_context: Any, x: Any, coefficients: Any) -> Any:
     """``sum(c * x**k for k, c in enumerate(coefficients))`` for a tuple of ``x``'s type."""
     if not isinstance(coefficients, types.UniTuple):
@@ -98,7 +113,7 @@ def polynomial(typing_context: Any, x: Any, coefficients: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         power, terms = args[0], list(cgutils.unpack_tuple(builder, args[1]))
-        # Neighbours joined, c0 + c1 x and so on, give a polynomial in x**2 (Estrin): many terms wait less on each other.
+        # Pairs c0 + c1 x are the coefficients of a polynomial in x**2 (Estrin): many terms wait less on each other.
         while len(terms) > 4:
             rest = terms[len(terms) // 2 * 2 :]
             pairs = zip(terms[::2], terms[1::2], strict=False)
@@ -112,7 +127,7 @@ def polynomial(typing_context: Any, x: Any, coefficients: Any) -> Any:
     return _float(x, coefficients.dtype)(x, coefficients), code
 
 
-@intrinsic
+@_emitter
 def select(typing_context: Any, condition: Any, x: Any, y: Any) -> Any:
     """``x if condition else y`` without a branch; both are computed."""
 
@@ -122,7 +137,7 @@ def select(typing_context: Any, condition: Any, x: Any, y: Any) -> Any:
     return _float(x, y)(types.boolean, x, y), code
 
 
-@intrinsic
+@_emitter
 def bounded(typing_context: Any, x: Any, low: Any, high: Any) -> Any:
     """``x`` held within ``[low, high]``; NaN stays NaN."""
 
@@ -134,7 +149,7 @@ def bounded(typing_context: Any, x: Any, low: Any, high: Any) -> Any:
     return _float(x, low, high)(x, low, high), code
 
 
-@intrinsic
+@_emitter
 def fabs(typing_context: Any, x: Any) -> Any:
     """The absolute value."""
 
@@ -144,7 +159,7 @@ def fabs(typing_context: Any, x: Any) -> Any:
     return _float(x)(x), code
 
 
-@intrinsic
+@_emitter
 def copysign(typing_context: Any, x: Any, sign: Any) -> Any:
     """The magnitude of ``x`` with the sign of ``sign``."""
 
@@ -155,7 +170,7 @@ def copysign(typing_context: Any, x: Any, sign: Any) -> Any:
     return _float(x, sign)(x, sign), code
 
 
-@intrinsic
+@_emitter
 def exponent_and_mantissa(typing_context: Any, x: Any) -> Any:
     """``(e, m)`` with ``x = 2**e * m``, ``e`` whole and ``m`` in [sqrt(1/2), sqrt(2)), for normal ``x > 0``."""
     layout = _Layout(_float(x))
@@ -176,7 +191,7 @@ def exponent_and_mantissa(typing_context: Any, x: Any) -> Any:
     return types.UniTuple(x, 2)(x), code
 
 
-@intrinsic
+@_emitter
 def pow2(typing_context: Any, shifted: Any) -> Any:
     """``2**n`` for ``shifted = n + 1.5 * 2**fraction``, where ``2**n`` is a normal number."""
     layout = _Layout(_float(shifted))
@@ -189,7 +204,7 @@ def pow2(typing_context: Any, shifted: Any) -> Any:
     return shifted(shifted), code
 
 
-@intrinsic
+@_emitter
 def scale_pow2(typing_context: Any, x: Any, shifted: Any) -> Any:
     """``x * 2**n`` for ``shifted = n + 1.5 * 2**fraction``, with overflow and gradual underflow as in a product."""
     layout = _Layout(_float(x, shifted))
@@ -208,7 +223,7 @@ def scale_pow2(typing_context: Any, x: Any, shifted: Any) -> Any:
     return x(x, shifted), code
 
 
-@intrinsic
+@_emitter
 def is_odd(typing_context: Any, shifted: Any) -> Any:
     """Whether ``n`` is odd, for ``shifted = n + 1.5 * 2**fraction``."""
     layout = _Layout(_float(shifted))
@@ -220,7 +235,7 @@ def is_odd(typing_context: Any, shifted: Any) -> Any:
     return types.boolean(shifted), code
 
 
-@intrinsic
+@_emitter
 def flip_sign(typing_context: Any, x: Any, shifted: Any) -> Any:
     """``-x`` where bit 1 of ``n`` is set in ``shifted = n + 1.5 * 2**fraction``, else ``x``; the types may differ."""
     layout, source = _Layout(_float(x)), _Layout(_float(shifted))
@@ -245,7 +260,7 @@ def _mxcsr(builder: Any, instruction: str, slot: Any) -> None:
     builder.call(function, [builder.bitcast(slot, pointer)])
 
 
-@intrinsic
+@_emitter
 def flush_denormals(typing_context: Any) -> Any:
     """Let this thread read and write denormals as zero; returns the mode to give to :func:`restore_denormals`.
 
@@ -267,7 +282,7 @@ def flush_denormals(typing_context: Any) -> Any:
     return types.uint32(), code
 
 
-@intrinsic
+@_emitter
 def restore_denormals(typing_context: Any, old: Any) -> Any:
     """Give this thread back the mode that :func:`flush_denormals` returned."""
 

@@ -1,0 +1,233 @@
+"""The scan on a GPU: source text for Triton, and its launch.
+
+Triton is imported when the first kernel runs, so that everything else works on machines that do not have it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ...errors import BackendError
+from ...lang.dialects.triton import triton_dialect, triton_functions
+from ...lang.emit import identifier, statements
+from ...lang.expr import LEAVES, topological
+from ...lang.graph import Graph
+from ..cache import load_for_triton
+from ..program import CONSTANT, NEXT, STATE
+from .plan import ADJOINT, Plan
+
+Arrays = Mapping[str, torch.Tensor]
+_PRECISION = {torch.float32: "f32", torch.float64: "f64"}
+
+_WARP = 32
+_FEW_LANES = 16_384  # up to here, programs of one warp reach more multiprocessors than larger ones
+_OPERATIONS_AT_ONCE = 256  # of all steps whose rows are loaded together: bounds registers and compile time
+_MOST_AHEAD = 8
+
+
+def forward(plan: Plan, steps: int, arrays: Arrays, label: str, strict: bool) -> None:
+    """Run forward in place: ``arrays`` holds streams ``x.*`` and outputs ``[T, M]``, constants, and states ``next.*``
+    ``[M]`` filled with the initial values. Raises BackendError where Triton cannot run on the data."""
+    _launch(plan, steps, arrays, ("forward", label, strict))
+
+
+def backward(plan: Plan, steps: int, arrays: Arrays, label: str, strict: bool) -> None:
+    """Run backward in place: ``g.s.*`` ``[M]`` holds the adjoints of the final states and ends as those of the
+    initial ones; ``g.x.*`` ``[T, M]`` are written; ``g.c*`` ``[M]`` float64 are summed over time."""
+    _launch(plan, steps, arrays, ("backward", label, strict))
+
+
+def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool]) -> None:
+    graph = _graph(plan, kind[0])
+    touched = {*map(_array, graph.inputs), *graph.outputs}
+    names = tuple(n for n in arrays if n in touched)
+    first = arrays[next(n for n in names if n.startswith((NEXT, ADJOINT + STATE)))]
+    interpreted = _checked_device(first.device)
+    shared = frozenset(n for n in names if n.startswith(CONSTANT) and arrays[n].numel() == 1)
+    kernel = _kernel(plan, names, shared, _PRECISION[first.dtype], kind[:2], interpreted)
+    width = first.numel()
+    if not (width and steps):
+        return
+    block, ahead = launch_shape(graph, steps, width)
+    options = {"num_warps": block // _WARP, "enable_fp_fusion": not kind[2]}
+    flat = [arrays[n].detach().reshape(-1) for n in names]
+    with torch.cuda.device(first.device) if first.is_cuda else contextlib.nullcontext():
+        kernel[-(-width // block),](steps, width, *flat, block=block, ahead=ahead, **options)
+
+
+def launch_shape(graph: Graph, steps: int, width: int) -> tuple[int, int]:
+    """Lanes of a program, one for each thread, and the number of steps whose rows are loaded together.
+
+    A step waits for memory much longer than it computes, and a small layer has too few lanes to hide that behind
+    one another; so the loads of several steps are under way at once, fewer where a step has much to compute.
+    """
+    size = sum(1 for e in topological(graph.outputs.values()) if e.op not in LEAVES)
+    ahead = max(1, min(_MOST_AHEAD, _OPERATIONS_AT_ONCE // max(size, 1)))
+    return _WARP if width <= _FEW_LANES else 4 * _WARP, ahead if steps >= ahead else 1
+
+
+def _checked_device(device: torch.device) -> bool:
+    """Whether Triton's interpreter runs the kernels; raises BackendError where nothing can."""
+    try:
+        import triton
+    except ImportError:
+        raise BackendError(
+            "the gpu backend needs Triton",
+            got="a Python without it",
+            mend="Install it with: pip install 'spikeloom[gpu]', or choose sl.backend(\"reference\").",
+        ) from None
+    interpreted = bool(triton.knobs.runtime.interpret) if hasattr(triton, "knobs") else False
+    if interpreted or device.type == "cuda":
+        return interpreted
+    card = torch.cuda.is_available()
+    raise BackendError(
+        "the gpu backend needs data on a CUDA device",
+        got=f"data on {device}" + ("" if card else " and no CUDA device that torch can use"),
+        mend="Move the network and its input with .to('cuda')."
+        if card
+        else "Use sl.backend('cpu'), or set TRITON_INTERPRET=1 before Python starts to try kernels out, slowly.",
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _kernel(
+    plan: Plan, names: tuple[str, ...], shared: frozenset[str], precision: str, kind: tuple[str, str], interpreted: bool
+) -> Any:
+    source = kernel_source(_graph(plan, kind[0]), names, shared, plan.conditions, precision, *kind)
+    return getattr(load_for_triton(source, interpreted), kind[0])
+
+
+def _graph(plan: Plan, direction: str) -> Graph:
+    return plan.forward if direction == "forward" else plan.backward
+
+
+def _array(name: str) -> str:
+    """The array of an input of a step: states and their adjoints are carried in the place of the output."""
+    if name.startswith(STATE):
+        return NEXT + name[len(STATE) :]
+    if name.startswith(ADJOINT + NEXT):
+        return ADJOINT + STATE + name[len(ADJOINT + NEXT) :]
+    return name
+
+
+def _carrier(name: str) -> str:
+    """The input of a step that an output becomes in the next one; a sum over time keeps its name."""
+    if name.startswith(NEXT):
+        return STATE + name[len(NEXT) :]
+    if name.startswith(ADJOINT + STATE):
+        return ADJOINT + NEXT + name[len(ADJOINT + STATE) :]
+    return name
+
+
+def kernel_source(
+    graph: Graph, names: tuple[str, ...], shared: frozenset[str], conditions: frozenset[str], precision: str,
+    direction: str, label: str,
+) -> str:  # fmt: skip
+    """The module of one kernel: each program takes a block of neurons through all steps, states in registers."""
+    parts = _Parts(graph, shared, conditions, precision)
+    arguments = ", ".join(f"{identifier(n)}_all" for n in names)
+    step = "first + k" if direction == "forward" else "steps - 1 - (first + k)"
+    place = [
+        f"at = tl.cast({step}, tl.int64) * width + lanes",
+        "live = lanes < tl.where(first + k < steps, width, 0)",
+    ]
+    return "\n".join(
+        [
+            f'"""{label}: scan {direction}, {parts.dtype}. Generated by spikeloom; edits are not used."""',
+            *("import triton", "import triton.language as tl", "", ""),
+            *triton_functions({e.op for e in topological(graph.outputs.values())}, precision),
+            '@triton.jit(do_not_specialize=["steps"])',
+            f"def {direction}(steps, width, {arguments}, block: tl.constexpr, ahead: tl.constexpr):",
+            "    lanes = tl.cast(tl.program_id(0), tl.int64) * block + tl.arange(0, block)",
+            "    inside = lanes < width",
+            *_indented(1, parts.before()),
+            "    for first in range(0, steps, ahead):",
+            "        # The loads of `ahead` steps are under way together, so that they wait for memory once.",
+            *(f"        {identifier(n)}_rows = ()" for n in parts.rows),
+            "        for k in tl.static_range(ahead):",
+            *_indented(3, [*place, *parts.asked()]),
+            "        for k in tl.static_range(ahead):",
+            *_indented(3, [*place, *parts.picked(), *parts.computed(), *parts.stored(), *parts.passed_on()]),
+            *_indented(1, parts.after()),
+            "",
+        ]
+    )
+
+
+def _indented(depth: int, lines: Sequence[str]) -> list[str]:
+    return ["    " * depth + line for line in lines]
+
+
+class _Parts:
+    """The parts of a kernel: what is loaded, computed, stored and passed on to the next step."""
+
+    def __init__(self, graph: Graph, shared: frozenset[str], conditions: frozenset[str], precision: str) -> None:
+        self.graph, self.shared, self.conditions = graph, shared, conditions
+        self.dialect, self.dtype = triton_dialect(precision), {"f32": "float32", "f64": "float64"}[precision]
+        constants = [n for n in graph.inputs if n.startswith(CONSTANT)]
+        self.numbers = [n for n in constants if n in shared]
+        self.lanes = [n for n in constants if n not in shared]
+        self.carried = [n for n in graph.outputs if n.startswith((NEXT, ADJOINT + STATE, ADJOINT + CONSTANT))]
+        self.rows = [n for n in graph.inputs if _array(n) == n and n not in constants]
+        self.written = [n for n in graph.outputs if n not in self.carried]
+
+    def before(self) -> list[str]:
+        """Loads ahead of the loop over time."""
+        lines = [f"{identifier(n)} = tl.load({identifier(n)}_all)" for n in self.numbers]
+        for name, variable in [*((n, n) for n in self.lanes), *((n, _carrier(n)) for n in self.carried)]:
+            lines.append(
+                f"{identifier(variable)} = tl.load({identifier(name)}_all + lanes, mask=inside, other=0.0)"
+            )
+        return lines
+
+    def asked(self) -> list[str]:
+        """Loads of a step's rows."""
+        return [
+            f"{identifier(n)}_rows += (tl.load({identifier(n)}_all + at, mask=live, other=0),)" for n in self.rows
+        ]
+
+    def picked(self) -> list[str]:
+        """A step's rows by name."""
+        return [
+            f"{identifier(n)} = {identifier(n)}_rows[k]{' != 0' if n in self.conditions else ''}" for n in self.rows
+        ]
+
+    def computed(self) -> list[str]:
+        """The step itself."""
+        literals = {n: e for n, e in self.graph.outputs.items() if e.op == "const"}
+        rest = {identifier(n) + "_new": e for n, e in self.graph.outputs.items() if n not in literals}
+        lines = [
+            # On its own, a literal would be a float32.
+            f"{identifier(n)}_new = tl.full((), {self.dialect.literal(float(e.data))}, tl.{self.dtype})"  # type: ignore[arg-type]
+            for n, e in literals.items()
+        ]
+        return [*lines, *statements(rest, self.dialect)]
+
+    def stored(self) -> list[str]:
+        """Stores of a step's rows."""
+        lines = []
+        for name in self.written:
+            value = f"{identifier(name)}_new"
+            value = f"tl.cast({value}, tl.uint8)" if name in self.conditions else value
+            lines.append(f"tl.store({identifier(name)}_all + at, {value}, mask=live)")
+        return lines
+
+    def passed_on(self) -> list[str]:
+        """States for the next step, and sums over time; steps past the end leave them alone."""
+        lines = []
+        for name in self.carried:
+            variable = identifier(_carrier(name))
+            sums = f"{variable} + " if name.startswith(ADJOINT + CONSTANT) else ""
+            lines.append(f"{variable} = tl.where(live, {sums}{identifier(name)}_new, {variable})")
+        return lines
+
+    def after(self) -> list[str]:
+        """Stores behind the loop over time."""
+        return [
+            f"tl.store({identifier(n)}_all + lanes, {identifier(_carrier(n))}, mask=inside)" for n in self.carried
+        ]
