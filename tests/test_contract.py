@@ -1,8 +1,7 @@
-"""Every backend equals the reference, over models x solvers x surrogates x sizes: full for LIF, covering for the rest."""
+"""Every backend equals the reference: models x solvers x surrogates x sizes, in full for LIF, covering for the rest."""
 
 import dataclasses
 import itertools
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -68,7 +67,7 @@ OTHERS = [
 
 
 @pytest.fixture(autouse=True)
-def poisoned_buffers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def poisoned_buffers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every output buffer starts full of NaN, so that an element that no kernel wrote shows."""
     plain = op.empty
 
@@ -77,7 +76,6 @@ def poisoned_buffers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return buffer.fill_(float("nan")) if buffer.dtype.is_floating_point else buffer.fill_(255)
 
     monkeypatch.setattr(op, "empty", poisoned)
-    yield
 
 
 def cover() -> list[Case]:
@@ -150,7 +148,7 @@ def test_public_check_finds_a_broken_backend(monkeypatch: pytest.MonkeyPatch) ->
         arrays["next.v"].mul_(1.0 + 1e-9)
 
     monkeypatch.setattr(cpu, "forward", wrong)
-    with pytest.raises(ContractError, match="LIF: .* differs"):
+    with pytest.raises(ContractError, match=r"LIF: .* differs"):
         check_model(sl.LIF)
 
 

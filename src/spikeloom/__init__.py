@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from .kernels.scan.scan import scan
     from .lang import math
     from .models import ALIF, IF, LI, LIF, HodgkinHuxley, Peak, Refractory
-    from .models.base import NeuronModel, input, option, param, state, timer
+    from .models.base import NeuronModel
+    from .models.declare import input, option, param, state, timer
     from .nn.recording import record
     from .nn.state import State
     from .simulate import simulate
@@ -45,7 +46,8 @@ _NAMES = {
     "last_kernels": "kernels.backends",
     "scan": "kernels.scan.scan",
     **dict.fromkeys(("ALIF", "IF", "LI", "LIF", "HodgkinHuxley", "Peak", "Refractory"), "models"),
-    **dict.fromkeys(("NeuronModel", "input", "option", "param", "state", "timer"), "models.base"),
+    "NeuronModel": "models.base",
+    **dict.fromkeys(("input", "option", "param", "state", "timer"), "models.declare"),
     "record": "nn.recording",
     "State": "nn.state",
     "simulate": "simulate",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..units import Gohm, ms, mV, one, pA
-from .base import NeuronModel, input, param, state
+from .base import NeuronModel
+from .declare import input, param, state
 
 
 class ALIF(NeuronModel):

@@ -6,7 +6,6 @@ It knows nothing of batch, device, time step, solver, learnability or gradients.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
@@ -15,74 +14,8 @@ import numpy as np
 
 from ..errors import DimensionError, ModelError, ParameterError, did_you_mean
 from ..lang.expr import Expr, symbol
-from ..units import Unit, ms, one, plain
-
-
-@dataclasses.dataclass(frozen=True)
-class Param:
-    """A declared parameter; ``low`` and ``high`` are bounds that no value reaches (an open interval)."""
-
-    default: float
-    unit: Unit
-    low: float | None = None
-    high: float | None = None
-    inclusive: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """A declared state; ``timer`` marks one that counts down in whole steps instead of obeying an equation."""
-
-    default: float
-    unit: Unit
-    timer: bool = False
-
-
-@dataclasses.dataclass(frozen=True)
-class Input:
-    """A declared input, held constant over each step."""
-
-    unit: Unit
-
-
-@dataclasses.dataclass(frozen=True)
-class Option:
-    """A choice that changes which equations hold, such as the kind of reset."""
-
-    default: str
-    choices: tuple[str, ...]
-
-
-def param(
-    default: object,
-    unit: Unit = one,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    inclusive: bool = False,
-) -> Any:
-    """Declare a parameter. ``low`` and ``high`` bound it; with ``inclusive`` the bounds themselves are allowed."""
-    return Param(float(plain(default, unit, "a default")), unit, low, high, inclusive)  # type: ignore[arg-type]
-
-
-def state(default: object, unit: Unit = one) -> Any:
-    """Declare a state with its initial value. The first one declared is the membrane."""
-    return State(float(plain(default, unit, "an initial value")), unit)  # type: ignore[arg-type]
-
-
-def timer() -> Any:
-    """Declare a time that is left, in ms: a reset sets it, and it counts down by whole steps to 0 (rounded up)."""
-    return State(0.0, ms, timer=True)
-
-
-def input(unit: Unit = one) -> Any:
-    """Declare an input that is held over each step."""
-    return Input(unit)
-
-
-def option(default: str, *choices: str) -> Any:
-    """Declare a choice between named kinds of equations."""
-    return Option(default, (default, *(c for c in choices if c != default)))
+from ..units import Unit, ms, plain
+from .declare import Input, Option, Param, State
 
 
 class Values(SimpleNamespace):
@@ -141,6 +74,9 @@ class NeuronModel:
         twice = {n for n in names if names.count(n) > 1}
         if twice:
             raise ModelError(f"{cls.__name__} declares a name twice", got=", ".join(sorted(twice)))
+        taken = {n for n in names if n == "dt" or hasattr(NeuronModel, n)}
+        if taken:
+            raise ModelError(f"{cls.__name__} declares a name that has a meaning", got=", ".join(sorted(taken)))
         if cls.derivative is not NeuronModel.derivative and cls.__init__ is NeuronModel.__init__:  # not a wrapper
             cls().check_units()
 
@@ -148,17 +84,15 @@ class NeuronModel:
         known = {**self.params, **self.options}
         for name in values:
             if name not in known:
-                wrapped = "t_ref" if name == "t_ref" else "v_peak" if name == "v_peak" else None
-                wrapper = {"t_ref": "sl.Refractory(model, t_ref=...)", "v_peak": "sl.Peak(model, v_peak=...)"}
-                mend = f"Wrap the model: {wrapper[wrapped]}." if wrapped else did_you_mean(name, known)
+                wrapper = {"t_ref": "Refractory", "v_peak": "Peak"}.get(name)
+                mend = f"Wrap the model: sl.{wrapper}(model, {name}=...)." if wrapper else did_you_mean(name, known)
                 raise ParameterError(f"{type(self).__name__} has no parameter {name!r}", mend=mend)
         own: dict[str, object] = {n: _checked(n, p, values.get(n, p.default), self) for n, p in self.params.items()}
         for name, choice in self.options.items():
             own[name] = values.get(name, choice.default)
             if own[name] not in choice.choices:
-                raise ParameterError(
-                    f"{type(self).__name__}: {name}", got=own[name], expected=" or ".join(choice.choices)
-                )
+                what, expected = f"{type(self).__name__}: {name}", " or ".join(choice.choices)
+                raise ParameterError(what, got=own[name], expected=expected)
         self.__dict__.update(own)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -236,19 +170,24 @@ class NeuronModel:
         x = Values(**{name: symbol(name, i.unit) for name, i in self.inputs.items()})
         if not self.states:
             raise ModelError(f"{label} declares no state", mend="Write v = sl.state(0.0, sl.mV) in its body.")
-        slopes = bound.derivative(s, x)
+        slopes = _mapping(f"{label}.derivative", bound.derivative(s, x))
         needed = {name for name, st in self.states.items() if not st.timer}
         if set(slopes) != needed:
             raise ModelError(f"{label}.derivative", got=f"{sorted(slopes)}", expected=f"exactly {sorted(needed)}")
         for name, slope in slopes.items():
             _same_unit(f"{label}: d{name}/dt", slope, self.states[name].unit / ms)
         for method in ("reset", "initial", "peak"):
-            for name, value in (bound.reset(s) if method == "reset" else getattr(bound, method)()).items():
+            found = bound.reset(s) if method == "reset" else getattr(bound, method)()
+            for name, value in _mapping(f"{label}.{method}", found).items():
                 if name not in self.states:
                     raise ModelError(f"{label}.{method} names an unknown state", got=name, expected=list(self.states))
                 _same_unit(f"{label}.{method}: {name}", value, self.states[name].unit)
-        bound.threshold(s)
-        bound.refractory(s)
+        quantity, held = bound.threshold(s), bound.refractory(s)
+        if isinstance(quantity, Expr) and quantity.boolean:
+            mend = "Return the quantity that is >= 0 at a spike, such as s.v - self.v_threshold."
+            raise ModelError(f"{label}.threshold is a condition", got=str(quantity), expected="a quantity", mend=mend)
+        if isinstance(held, Expr) and not held.boolean:
+            raise ModelError(f"{label}.refractory is a number", got=str(held), expected="a condition")
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NeuronModel) and self._key() == other._key()
@@ -257,8 +196,17 @@ class NeuronModel:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        raw = (v.tobytes() if isinstance(v, np.ndarray) else v for v in self.values.values())
+        raw = ((v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for v in self.values.values())
         return (self.structure(), *raw)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __setstate__(self, parts: dict[str, Any]) -> None:
+        self.__dict__.update(parts)
+        for value in parts.values():
+            if isinstance(value, np.ndarray):
+                value.setflags(write=False)  # which NumPy forgets on the way through a pickle
 
     def __repr__(self) -> str:
         fields: list[str] = []
@@ -266,7 +214,7 @@ class NeuronModel:
             value = getattr(self, name)
             if isinstance(value, np.ndarray):
                 fields.append(f"{name}=<{'x'.join(map(str, value.shape))} values>")
-            elif value != declared.default:
+            elif not isinstance(value, float) or value != declared.default:
                 fields.append(f"{name}={value!r}")
         fields += [f"{n}={getattr(self, n)!r}" for n, o in self.options.items() if getattr(self, n) != o.default]
         return f"{type(self).__name__}({', '.join(fields)})"
@@ -296,7 +244,8 @@ class Wrapper(NeuronModel):
         return new
 
     def replace(self, **values: object) -> Self:
-        return type(self)(self.inner, **{**self.values, **values})
+        own = {name: getattr(self, name) for name in type(self).options}
+        return type(self)(self.inner, **{**self.values, **own, **values})
 
     def structure(self) -> tuple[object, ...]:
         return (*super().structure(), self.inner.structure())
@@ -355,23 +304,15 @@ def _checked(name: str, declared: Param, value: object, model: NeuronModel) -> f
     return array
 
 
+def _mapping(what: str, found: object) -> Mapping[str, Any]:
+    if not isinstance(found, Mapping):
+        raise ModelError(what, got=type(found).__name__, expected="a dict of states")
+    return found
+
+
 def _same_unit(what: str, value: object, expected: Unit) -> None:
+    if isinstance(value, Expr) and value.boolean:
+        raise ModelError(f"{what} is a condition", got=str(value), expected="a number")
     if isinstance(value, Expr) and value.unit is not None and not value.unit.same_as(expected):
         mend = "A bare number takes whatever unit is needed; a declared quantity keeps its own."
         raise DimensionError(f"{what} has the wrong unit", got=f"{value.unit} in {value}", expected=expected, mend=mend)
-
-
-__all__ = [
-    "Input",
-    "NeuronModel",
-    "Option",
-    "Param",
-    "State",
-    "Values",
-    "Wrapper",
-    "input",
-    "option",
-    "param",
-    "state",
-    "timer",
-]

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..lang.math import exp, exprel
 from ..units import mS_per_cm2, mV, one, uA_per_cm2, uF_per_cm2
-from .base import NeuronModel, input, param, state
+from .base import NeuronModel
+from .declare import input, param, state
 
 
 class HodgkinHuxley(NeuronModel):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..units import Gohm, ms, mV, pA, pF
-from .base import NeuronModel, input, option, param, state
+from .base import NeuronModel
+from .declare import input, option, param, state
 
 
 def _reset(kind: str, v: Any, step: Any, value: Any) -> dict[str, Any]:

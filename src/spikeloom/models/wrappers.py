@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..units import ms, mV
-from .base import Wrapper, param, timer
+from .base import Wrapper
+from .declare import param, timer
 
 
 class Refractory(Wrapper):

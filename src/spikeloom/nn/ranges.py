@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from ..models.base import Param
+from ..models.declare import Param
 
 
 class Range:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ...errors import BackendError
 from ...lang.graph import Graph
 from ..backends import note_kernel
 from ..program import NEXT, SHOWN, SPIKE, STATE, STREAM, constants_of
@@ -171,6 +172,14 @@ def _backward(ctx: Any, grads: Sequence[torch.Tensor | None]) -> tuple[Any, ...]
     return by_stream, by_state, by_constant, None, None, None, None, None, None
 
 
+def _second_backward(ctx: Any, *_: Any) -> Any:
+    raise BackendError(
+        "the fused scan has first derivatives only",
+        got="a derivative of its gradient",
+        mend='Run the model within sl.backend("reference"), which can be differentiated any number of times.',
+    )
+
+
 # Defined through torch.library.Library and not torch.library.custom_op, whose first call imports torch's compiler
 # (some seconds that most users never need).
 _library = torch.library.Library("spikeloom", "DEF")
@@ -185,6 +194,7 @@ _library.impl("scan_backward", _scan_backward, "CompositeExplicitAutograd")
 torch.library.register_fake("spikeloom::scan", _fake_scan, lib=_library)
 torch.library.register_fake("spikeloom::scan_backward", _fake_scan_backward, lib=_library)
 torch.library.register_autograd("spikeloom::scan", _backward, setup_context=_setup_context, lib=_library)
+torch.library.register_autograd("spikeloom::scan_backward", _second_backward, lib=_library)
 scan_op = torch.ops.spikeloom.scan
 scan_backward_op = torch.ops.spikeloom.scan_backward
 
