@@ -60,7 +60,7 @@ class _Request:
     """What decides on a program; models are compared by structure, so that parameters do not matter."""
 
     structure: tuple[object, ...]
-    solver: Solver
+    solver: Solver | None
     surrogate: Surrogate
     into: tuple[str, ...]
     model: NeuronModel = dataclasses.field(compare=False)
@@ -81,8 +81,7 @@ def program(model: NeuronModel, solver: Solver | None, surrogate: Surrogate, int
         if name not in {**model.states, **model.inputs}:
             known = [*model.states, *model.inputs]
             raise ModelError(f"{type(model).__name__} has no state or input {name!r}", mend=did_you_mean(name, known))
-    chosen = default_solver(model) if solver is None else solver
-    return _build(_Request(model.structure(), chosen, surrogate, into, model))
+    return _build(_Request(model.structure(), solver, surrogate, into, model))
 
 
 @functools.lru_cache(maxsize=512)
@@ -91,7 +90,8 @@ def _build(request: _Request) -> Program:
     model.check_units()
     states = {name: symbol(STATE + name, s.unit) for name, s in model.states.items()}
     streams = {name: symbol(STREAM + name, _stream_unit(model, name)) for name in request.into}
-    step = step_function(model.symbolic(), request.solver, symbol("dt"), detach_reset=request.surrogate.detach_reset)
+    solver = request.solver or default_solver(model)
+    step = step_function(model.symbolic(), solver, symbol("dt"), detach_reset=request.surrogate.detach_reset)
     result = step(states, streams)
     outputs = {NEXT + name: lift(value) for name, value in result.states.items()}
     if result.spike is not None:

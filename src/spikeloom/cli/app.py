@@ -1,0 +1,98 @@
+"""Finds the command, runs it, and turns every expected failure into one message and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .. import __version__
+from ..errors import ConfigError, NonFiniteError, SpikeloomError, did_you_mean
+
+DONE, REFUSED, DIVERGED, INTERRUPTED, PIPE_CLOSED = 0, 2, 3, 130, 141
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word after ``spikeloom``; its module is imported only when the word is used."""
+
+    name: str
+    summary: str
+    module: str
+
+
+COMMANDS = (
+    Command("list", "recipes, neuron models and data sets", "spikeloom.cli.listing"),
+    Command("train", "train a network from a recipe, for instance `spikeloom train digits`", "spikeloom.cli.train"),
+    Command(
+        "neuron",
+        "simulate one neuron: trace and f-I curve, for instance `spikeloom neuron lif`",
+        "spikeloom.cli.neuron",
+    ),
+)
+
+_EXIT_CODES = """exit codes:
+  0    done
+  2    the request cannot be carried out: unknown name, unusable value, file or folder
+  3    the computation diverged (NaN or infinity)
+  130  interrupted with Ctrl-C
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default ``sys.argv[1:]``) and return the exit code.
+
+    >>> main(["list", "everything"])
+    2
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        _dispatch(arguments)
+        sys.stdout.flush()
+    except SpikeloomError as error:
+        print(f"spikeloom: {error}", file=sys.stderr)
+        return DIVERGED if isinstance(error, NonFiniteError) else REFUSED
+    except KeyboardInterrupt:
+        print("\nspikeloom: interrupted; nothing half-written was left behind.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`head`, `less`) has gone. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_CLOSED
+    return DONE
+
+
+def _dispatch(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage())
+        return
+    if arguments[0] == "--version":
+        print(f"spikeloom {__version__}")
+        return
+    by_name = {command.name: command for command in COMMANDS}
+    if arguments[0] not in by_name:
+        mend = f"{did_you_mean(arguments[0], by_name)} See `spikeloom --help`."
+        raise ConfigError("there is no such command", got=repr(arguments[0]), mend=mend)
+    importlib.import_module(by_name[arguments[0]].module).run(arguments[1:])
+
+
+def usage() -> str:
+    """The text of ``spikeloom --help``."""
+    width = max(len(command.name) for command in COMMANDS)
+    lines = [f"  {command.name:<{width}}  {command.summary}" for command in COMMANDS]
+    return "\n".join(
+        [
+            "usage: spikeloom COMMAND [...]",
+            "",
+            "Spiking neural networks in which a neuron is written once, as its equations.",
+            "",
+            "commands:",
+            *lines,
+            "",
+            "  `spikeloom COMMAND --help` tells more; `spikeloom --version` prints the version.",
+            "",
+            _EXIT_CODES.rstrip(),
+        ]
+    )

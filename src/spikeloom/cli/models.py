@@ -1,0 +1,113 @@
+"""Neuron models by name, and a user's own from a file."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError, FileError, SpikeloomError, did_you_mean
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A row of ``spikeloom list``, with a current (in the model's unit), duration and dt in ms."""
+
+    name: str
+    summary: str
+    target: str
+    current: float
+    duration: float = 200.0
+    dt: float = 0.1
+
+
+MODELS = (
+    ModelEntry("if", "integrate-and-fire, without a leak", "spikeloom.models:IF", 1.0),
+    ModelEntry("lif", "leaky integrate-and-fire, integrated exactly", "spikeloom.models:LIF", 2.0),
+    ModelEntry("li", "leaky integrator without a threshold, a read-out", "spikeloom.models:LI", 1.0),
+    ModelEntry("alif", "LIF with an adaptive threshold", "spikeloom.models:ALIF", 2.0, 1000.0),
+    ModelEntry(
+        "hodgkin-huxley",
+        "the squid axon of Hodgkin and Huxley, 1952",
+        "spikeloom.models:HodgkinHuxley",
+        10.0,
+        200.0,
+        0.01,
+    ),
+)
+
+
+def find_model(text: str) -> tuple[Any, ModelEntry]:
+    """The model that ``text`` names: a name of the table or ``path/to/file.py:Name``.
+
+    A file is run, as ``python file.py`` would run it, because the user names it for that. Raises
+    :class:`ConfigError` for an unknown name and :class:`FileError` for a file that cannot be run.
+    """
+    by_name = {entry.name: entry for entry in MODELS}
+    if text in by_name:
+        entry = by_name[text]
+        module, _, attribute = entry.target.partition(":")
+        return _instance(getattr(importlib.import_module(module), attribute), text), entry
+    path, colon, attribute = text.rpartition(":")
+    if not colon or not path.endswith(".py"):
+        mend = f"{did_you_mean(text, by_name)} A model of your own is given as path/to/file.py:ClassName."
+        raise ConfigError("there is no such neuron model", got=repr(text), mend=mend)
+    module = _run_file(Path(path))
+    if not hasattr(module, attribute):
+        raise ConfigError(f"{path} defines no {attribute!r}", mend=did_you_mean(attribute, _models_in(module)))
+    return _instance(getattr(module, attribute), text), ModelEntry(attribute, "", text, 10.0)
+
+
+def _run_file(path: Path) -> Any:
+    if not path.is_file():
+        raise FileError(f"there is no file {path}", mend="Give the path of a Python file, then a colon and the class.")
+    name = f"_spikeloom_user_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path.resolve())
+    if spec is None or spec.loader is None:
+        raise FileError(f"{path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses inside the file look themselves up
+    sys.path.insert(0, str(path.resolve().parent))  # as Python does, so that the file may import its neighbours
+    try:
+        spec.loader.exec_module(module)
+    except SpikeloomError:
+        raise  # says by itself what is wrong with the model
+    except (Exception, SystemExit) as error:
+        raise FileError(
+            f"{path} failed when it was run{_where(error, path)}: {type(error).__name__}: {error}"
+        ) from error
+    return module
+
+
+def _where(error: BaseException, path: Path) -> str:
+    if isinstance(error, SyntaxError) and error.lineno:
+        return f" (line {error.lineno})"
+    lines, frame = [], error.__traceback__
+    while frame is not None:
+        if Path(frame.tb_frame.f_code.co_filename) == path.resolve():
+            lines.append(frame.tb_lineno)
+        frame = frame.tb_next
+    return f" (line {lines[-1]})" if lines else ""
+
+
+def _models_in(module: Any) -> list[str]:
+    from ..models.base import NeuronModel
+
+    return [n for n, value in vars(module).items() if isinstance(value, type) and issubclass(value, NeuronModel)]
+
+
+def _instance(value: Any, text: str) -> Any:
+    from ..models.base import NeuronModel
+
+    if isinstance(value, type) and issubclass(value, NeuronModel):
+        return value()
+    if isinstance(value, NeuronModel):
+        return value
+    raise ConfigError(
+        f"{text} is no neuron model",
+        got=type(value).__name__,
+        expected="a NeuronModel class or one of its values",
+    )

@@ -1,0 +1,5 @@
+"""Ready-made architectures."""
+
+from .mlp import mlp
+
+__all__ = ["mlp"]

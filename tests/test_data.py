@@ -1,0 +1,92 @@
+"""Data sets and splits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikeloom.data.arrays import Labelled
+from spikeloom.data.digits import load_digits
+from spikeloom.data.splits import stratified_split
+from spikeloom.errors import NonFiniteError, ParameterError, ShapeError
+
+
+def test_digits_are_the_real_images() -> None:
+    digits = load_digits()
+    assert digits.x.shape == (1797, 64)
+    assert digits.x.dtype == np.float32
+    assert (float(digits.x.min()), float(digits.x.max())) == (0.0, 1.0)
+    # Pixels are counts of 0 to 16, so dividing by 16 is exact.
+    assert np.array_equal(digits.x * 16, np.round(digits.x * 16))
+    # Class counts of the test part of the UCI data set, from its description.
+    assert np.bincount(digits.y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_digits_split_is_disjoint_complete_and_stratified() -> None:
+    labels = load_digits().y
+    split = stratified_split(labels, train=0.6, validation=0.2, seed=0)
+    parts = [split.train, split.validation, split.test]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(1797))
+    assert not set(split.train) & set(split.validation)
+    assert not set(split.train) & set(split.test)
+    assert not set(split.validation) & set(split.test)
+    counts = np.bincount(labels)
+    for part, share in zip(parts, (0.6, 0.2, 0.2), strict=True):
+        assert np.abs(np.bincount(labels[part]) - share * counts).max() <= 1.0
+
+
+def test_digits_split_has_no_image_twice() -> None:
+    # Disjoint indices would not help if the data set itself repeated images.
+    digits = load_digits()
+    assert len(np.unique(digits.x, axis=0)) == 1797
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(8, 40), min_size=1, max_size=6),
+    train=st.floats(0.3, 0.6),
+    validation=st.floats(0.2, 0.25),
+    seed=st.integers(0, 2**63 - 1),
+)
+def test_any_split_is_a_stratified_partition(sizes: list[int], train: float, validation: float, seed: int) -> None:
+    labels = np.repeat(np.arange(len(sizes)), sizes)
+    split = stratified_split(labels, train=train, validation=validation, seed=seed)
+    together = np.concatenate([split.train, split.validation, split.test])
+    assert sorted(together.tolist()) == list(range(sum(sizes)))
+    for label, size in enumerate(sizes):
+        assert abs((labels[split.train] == label).sum() - train * size) <= 0.5 + 1e-9
+        assert abs((labels[split.test] == label).sum() - (1 - train - validation) * size) <= 0.5 + 1e-9
+
+
+def test_split_depends_on_the_seed_alone() -> None:
+    labels = np.repeat(np.arange(3), 50)
+    first, again, other = (stratified_split(labels, train=0.6, validation=0.2, seed=s) for s in (1, 1, 2))
+    assert np.array_equal(first.test, again.test)
+    assert not np.array_equal(first.test, other.test)
+
+
+def test_another_class_moves_nobody() -> None:
+    labels = np.repeat(np.arange(3), 50)
+    fewer = stratified_split(labels[:100], train=0.6, validation=0.2, seed=5)
+    more = stratified_split(labels, train=0.6, validation=0.2, seed=5)
+    assert np.array_equal(more.train[more.train < 100], fewer.train)
+
+
+@pytest.mark.parametrize(("train", "validation"), [(0.0, 0.2), (0.8, 0.2), (0.5, -0.1), (0.9, 0.9)])
+def test_fractions_must_leave_a_test_part(train: float, validation: float) -> None:
+    with pytest.raises(ParameterError, match="leave a test part"):
+        stratified_split(np.zeros(10, int), train=train, validation=validation, seed=0)
+
+
+def test_a_class_too_small_is_named() -> None:
+    with pytest.raises(ParameterError, match=r"class 1 is too small.*2 samples"):
+        stratified_split(np.array([0] * 20 + [1] * 2), train=0.6, validation=0.2, seed=0)
+
+
+def test_labelled_refuses_what_does_not_fit() -> None:
+    with pytest.raises(ShapeError, match="do not fit"):
+        Labelled(np.zeros((3, 2), np.float32), np.zeros(4, np.int64))
+    with pytest.raises(NonFiniteError, match="NaN or infinity"):
+        Labelled(np.full((1, 2), np.nan, np.float32), np.zeros(1, np.int64))
