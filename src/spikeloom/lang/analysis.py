@@ -80,24 +80,19 @@ def invariant(outputs: Sequence[Expr], changing: Collection[str]) -> list[Expr]:
 
     A condition is only hoisted as part of a number, so that all results are numbers.
     """
-    pinned: set[int] = set()
-    while True:
-        found = _frontier(outputs, changing, pinned)
-        conditions = {id(e) for e in found if e.boolean}
-        if not conditions:
-            return found
-        pinned |= conditions
-
-
-def _frontier(outputs: Sequence[Expr], changing: Collection[str], pinned: set[int]) -> list[Expr]:
-    varies: set[int] = set(pinned)
-    found: dict[int, Expr] = {}
+    varies: set[int] = set()
+    edge: list[Expr] = []
     for expr in topological(outputs):
-        moves = expr.op == "symbol" and expr.data in changing
-        if moves or id(expr) in pinned or any(id(a) in varies for a in expr.args):
+        if (expr.op == "symbol" and expr.data in changing) or any(id(a) in varies for a in expr.args):
             varies.add(id(expr))
-            found.update({id(a): a for a in expr.args if id(a) not in varies and a.op != "const"})
-    found.update({id(o): o for o in outputs if id(o) not in varies and o.op != "const"})
+            edge += [a for a in expr.args if id(a) not in varies]
+    edge += [o for o in outputs if id(o) not in varies]
+    found: dict[int, Expr] = {}
+    for expr in edge:  # which grows by the parts of conditions
+        if expr.boolean:
+            edge += expr.args
+        elif expr.op != "const":
+            found[id(expr)] = expr
     return list(found.values())
 
 
@@ -133,10 +128,10 @@ def minimum_cut(outputs: Sequence[Expr], cost: Callable[[Expr], float]) -> list[
     flow = _Flow()
     for expr in order:
         flow.add((id(expr), 0), (id(expr), 1), cost(expr))
-        flow_args = [a for a in expr.args if a.op != "const"]
-        for arg in flow_args:
-            flow.add((id(arg), 1), (id(expr), 0), math.inf)
-        if not flow_args:
+        for arg in expr.args:
+            if arg.op != "const":
+                flow.add((id(arg), 1), (id(expr), 0), math.inf)
+        if expr.op == "symbol":
             flow.add("source", (id(expr), 0), math.inf)
     for output in outputs:
         if output.op != "const":
@@ -169,7 +164,8 @@ class _Flow:
     def saturate(self, source: object, sink: object) -> set[object]:
         """Push as much flow as fits; the nodes still reachable from ``source`` lie on its side of the cut."""
         while sink in (parent := self._search(source)):
-            path, at = [], sink
+            path: list[tuple[object, object]] = []
+            at = sink
             while at is not source:
                 path.append((parent[at], at))
                 at = parent[at]

@@ -34,6 +34,7 @@ def gradient(
     by a select, not by a multiplication, where they leave the branch.
 
     >>> from spikeloom.lang.expr import symbol
+    >>> from spikeloom.lang import math as m
     >>> x, g = symbol("x"), symbol("g")
     >>> str(gradient([(m.exp(x) * 3.0, g)], [x])[0])
     '((g * 3) * exp(x))'
@@ -50,7 +51,7 @@ def gradient(
         for child, contribution in _contributions(expr, _combined(adjoints[id(expr)]), surrogate):
             if id(child) in wanted:
                 adjoints.setdefault(id(child), []).append(contribution)
-    return canonical([_total(adjoints.get(id(leaf), [])) for leaf in leaves])
+    return canonical([_total([_combined(found)] if (found := adjoints.get(id(leaf))) else []) for leaf in leaves])
 
 
 def _on_path(roots: Sequence[Expr], leaves: Sequence[Expr]) -> set[int]:
@@ -140,7 +141,15 @@ def _over(g: Expr, divisor: Expr) -> Expr:
 
 def _pow_rule(g: Expr, y: Expr, x: Expr, p: Expr) -> tuple[Expr, Expr]:
     slope = _raw("mul", p, _raw("pow", x, _raw("sub", p, lift(1.0))))
-    return _times(g, slope), _times(g, _raw("mul", y, _raw("log", x)))
+    # 0 ** p does not change with p, which 0 * log(0) would not say.
+    by_power = _raw("where", _raw("gt", _raw("abs", x), 0.0), _raw("mul", y, _raw("log", x)), 0.0)
+    return _times(g, slope), _times(g, by_power)
+
+
+def _abs_rule(g: Expr, _: Expr, x: Expr) -> tuple[Expr]:
+    # 0 at 0, as torch has it: a spike times something is 0 most of the time.
+    below = _raw("where", _raw("gt", 0.0, x), _raw("neg", g), 0.0)
+    return (_raw("where", _raw("gt", x, 0.0), g, below),)
 
 
 def _erf_rule(g: Expr, _: Expr, x: Expr) -> tuple[Expr]:
@@ -159,7 +168,7 @@ _RULES: Mapping[str, Callable[..., tuple[Expr, ...]]] = {
     "mul": lambda g, _, a, b: (_times(g, b), _times(g, a)),
     "div": lambda g, y, a, b: (_over(g, b), _raw("neg", _over(_times(g, y), b))),
     "neg": lambda g, _, a: (_raw("neg", g),),
-    "abs": lambda g, _, a: (_raw("where", _raw("ge", a, 0.0), g, _raw("neg", g)),),
+    "abs": _abs_rule,
     "minimum": lambda g, _, a, b: _extreme(g, a, b, _raw("gt", b, a)),
     "maximum": lambda g, _, a, b: _extreme(g, a, b, _raw("gt", a, b)),
     "exp": lambda g, y, a: (_times(g, y),),

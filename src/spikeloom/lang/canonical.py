@@ -5,6 +5,7 @@ Every rewrite keeps the value of every finite input, so that no backend may diff
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 
 from . import math as m
@@ -44,10 +45,10 @@ def is_const(expr: Expr, value: float | None = None) -> bool:
 
 
 _FOLDABLE: dict[str, Callable[..., float]] = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "neg": lambda a: -a,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "neg": operator.neg,
     "exp": m.exp,
     "expm1": m.expm1,
     "sqrt": m.sqrt,

@@ -27,13 +27,13 @@ def statements(outputs: Mapping[str, Expr], dialect: Dialect) -> list[str]:
     >>> from spikeloom.lang.dialects.numba import numba_dialect
     >>> from spikeloom.lang.expr import symbol
     >>> statements({"v_next": symbol("v") * symbol("decay")}, numba_dialect("f32"))
-    ['v_next = (v * decay)']
+    ['v_next = v * decay']
     """
     order = topological(outputs.values())
     uses = collections.Counter(id(a) for e in order for a in e.args)
     uses.update(id(e) for e in outputs.values())
     # Templates of these write their arguments twice, so the arguments get names.
-    twice = {id(a) for e in order if e.op in ("minimum", "maximum") for a in e.args}
+    twice = {id(a) for e in order if e.op in ("minimum", "maximum", "ceil") for a in e.args}
     text: dict[int, str] = {}
     lines: list[str] = []
     for expr in order:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,18 +12,23 @@ from .expr import Expr, topological
 
 Table = Mapping[str, Callable[..., Any]]
 
+
+def _not(a: Any) -> Any:
+    return (not a) if isinstance(a, bool) else ~a
+
+
 ARITHMETIC: Table = {
-    "add": lambda a, b: a + b,
-    "sub": lambda a, b: a - b,
-    "mul": lambda a, b: a * b,
-    "div": lambda a, b: a / b,
-    "pow": lambda a, b: a**b,
-    "neg": lambda a: -a,
-    "abs": abs,
-    "ge": lambda a, b: a >= b,
-    "gt": lambda a, b: a > b,
-    "and": lambda a, b: a & b,
-    "not": lambda a: (not a) if isinstance(a, bool) else ~a,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "pow": operator.pow,
+    "neg": operator.neg,
+    "abs": operator.abs,
+    "ge": operator.ge,
+    "gt": operator.gt,
+    "and": operator.and_,
+    "not": _not,
     **{
         name: getattr(m, name)
         for name in (

@@ -33,7 +33,9 @@ def name_in_latex(name: str) -> Tex:
 def _word(word: str) -> str:
     if word in _GREEK:
         return f"\\{word}"
-    return word if word.isdigit() else r"\infty" if word == "inf" else rf"\mathrm{{{word}}}"
+    if word == "inf":
+        return r"\infty"
+    return word if word.isdigit() else r"\mathrm{" + word.replace("_", r"\_") + "}"
 
 
 def latex(expr: Expr) -> Tex:

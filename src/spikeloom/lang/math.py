@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .expr import Expr, node
@@ -51,7 +51,7 @@ def _sigmoid(x: float) -> float:
     return 1.0 / (1.0 + math.exp(-x)) if x >= 0 else math.exp(x) / (1.0 + math.exp(x))
 
 
-_ON_FLOATS = {
+_ON_FLOATS: Mapping[str, Callable[[float], float]] = {
     "exp": _overflowing(math.exp),
     "expm1": _overflowing(math.expm1),
     "log": lambda x: math.log(x) if x > 0 else (-math.inf if x == 0 else math.nan),

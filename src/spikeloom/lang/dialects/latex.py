@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 from .dialect import Dialect
 
@@ -30,8 +31,8 @@ class Tex(str):
 
 
 def _sum(a: Tex, b: Tex) -> Tex:
-    if b.level == SIGNED:
-        return Tex(f"{a.within(SUM)} - {b.unsigned()}", SUM)
+    if b.level in (SIGNED, SUM) and b.startswith("-"):
+        return Tex(f"{a.within(SUM)} - {b[1:]}", SUM)
     return Tex(f"{a.within(SUM)} + {b.within(SUM)}", SUM)
 
 
@@ -54,31 +55,38 @@ def _product(*factors: Tex) -> Tex:
     powers: dict[Tex, int] = {}
     for factor in (f.unsigned() for f in factors):
         powers[factor] = powers.get(factor, 0) + 1
-    parts: list[str] = []
+    text = ""
     for factor, power in powers.items():
-        text = factor.within(PRODUCT) if power == 1 else f"{factor.within(ATOM)}^{{{power}}}"
-        parts.append(rf"\cdot {text}" if parts and text[:1].isdigit() else text)
-    return _signed(r"\,".join(parts), *factors)
+        part = factor.within(PRODUCT) if power == 1 else f"{factor.within(ATOM)}^{{{power}}}"
+        text += (r" \cdot " if part[0].isdigit() else r"\,") + part if text else part
+    return _signed(text, *factors)
 
 
 def _quotient(a: Tex, b: Tex) -> Tex:
     return _signed(rf"\frac{{{a.unsigned()}}}{{{b.unsigned()}}}", a, b)
 
 
-def _call(name: str):
-    return lambda *args: Tex(rf"{name}\left({', '.join(args)}\right)", POWER)
+def _call(name: str) -> Callable[..., Tex]:
+    def call(*args: Tex) -> Tex:
+        return Tex(rf"{name}\left({', '.join(args)}\right)", POWER)
+
+    return call
+
+
+def _power(a: Tex, b: Tex) -> Tex:
+    return Tex(f"{a.within(ATOM)}^{{{b}}}", POWER)
 
 
 def _exp(a: Tex) -> Tex:
     return Tex(rf"\exp\left({a}\right)" if r"\frac" in a else f"e^{{{a}}}", POWER)
 
 
-def _infix(sign: str, level: int):
+def _infix(sign: str, level: int) -> Callable[[Tex, Tex], Tex]:
     return lambda a, b: Tex(f"{a.within(level + 1)} {sign} {b.within(level + 1)}", level)
 
 
 def _choice(condition: Tex, a: Tex, b: Tex) -> Tex:
-    return Tex(rf"{a.within(SUM)}\ \mathrm{{if}}\ {condition}\ \mathrm{{else}}\ {b.within(SUM)}", CHOICE)
+    return Tex(rf"{a.within(SUM)}\ \mathrm{{if}}\ {condition.within(LOGIC)}\ \mathrm{{else}}\ {b.within(SUM)}", CHOICE)
 
 
 def literal(value: float) -> Tex:
@@ -106,36 +114,40 @@ def with_unit(number: Tex, unit: str) -> Tex:
     return _signed(rf"{number.unsigned()}\,\mathrm{{{unit}}}", number) if plain else number
 
 
+_OF_ONE: Mapping[str, Callable[[Tex], Tex]] = {
+    "abs": lambda a: Tex(rf"\left|{a}\right|"),
+    "expm1": lambda a: Tex(f"{_exp(a)} - 1", SUM),
+    "log1p": lambda a: Tex(rf"\ln\left({_sum(Tex('1'), a)}\right)", POWER),
+    "sqrt": lambda a: Tex(rf"\sqrt{{{a}}}"),
+    "ceil": lambda a: Tex(rf"\lceil {a} \rceil"),
+    "not": lambda a: Tex(rf"\neg {a.within(ATOM)}", POWER),
+    "detach": lambda a: a,
+}
+
 # "mul" takes any number of factors, which `latex` collects first.
 LATEX = Dialect(
     name="latex",
     operations={
+        **_OF_ONE,
         **{name: _call(rf"\{name}") for name in ("tanh", "sin", "cos")},
         "add": _sum,
         "sub": _difference,
         "mul": _product,
         "div": _quotient,
         "neg": _negative,
-        "abs": lambda a: Tex(rf"\left|{a}\right|"),
-        "pow": lambda a, b: Tex(f"{a.within(ATOM)}^{{{b}}}", POWER),
+        "pow": _power,
         "exp": _exp,
-        "expm1": lambda a: Tex(f"{_exp(a)} - 1", SUM),
         "log": _call(r"\ln"),
-        "log1p": lambda a: Tex(rf"\ln\left({_sum(Tex('1'), a)}\right)", POWER),
-        "sqrt": lambda a: Tex(rf"\sqrt{{{a}}}"),
         "sigmoid": _call(r"\sigma"),
         "atan": _call(r"\arctan"),
         "erf": _call(r"\mathrm{erf}"),
-        "ceil": lambda a: Tex(rf"\lceil {a} \rceil"),
         "minimum": _call(r"\min"),
         "maximum": _call(r"\max"),
         "ge": _infix(r"\geq", COMPARISON),
         "gt": _infix(">", COMPARISON),
         "and": _infix(r"\wedge", LOGIC),
         "or": _infix(r"\vee", LOGIC),
-        "not": lambda a: Tex(rf"\neg {a.within(ATOM)}", POWER),
         "fire": _call(r"\Theta"),
-        "detach": lambda a: a,
         "where": _choice,
         "select": _choice,
     },

@@ -27,7 +27,8 @@ def numba_dialect(precision: str) -> Dialect:
             "neg": "(-{0})",
             "abs": "abs({0})",
             "sqrt": "math.sqrt({0})",
-            "ceil": "numpy.ceil({0})",  # math.ceil goes through an integer, which large values and NaN do not survive
+            # math.ceil goes through an integer, which large values (all whole numbers) and NaN do not survive.
+            "ceil": f"({precision}(math.ceil({{0}})) if abs({{0}}) < {precision}(4503599627370496.0) else {{0}})",
             "minimum": "({0} if {0} < {1} else {1})",
             "maximum": "({0} if {0} > {1} else {1})",
             "ge": "({0} >= {1})",

@@ -4,6 +4,11 @@ Each one emits a few LLVM instructions of exactly the argument's type. Numba's o
 integers to 64 and compile a conditional expression to a branch; both hinder LLVM in vectorising a loop. None of
 the floating-point instructions carries a fast-math flag, so a value does not depend on the options of the kernel
 that asks for it, nor on whether it fell into the vector body or the remainder of a loop.
+
+>>> import numba, numpy
+>>> bits = numba.njit(lambda x: bitcast(x))
+>>> hex(bits(numpy.float32(1.0))), hex(bits(1.0))
+('0x3f800000', '0x3ff0000000000000')
 """
 
 from __future__ import annotations
@@ -265,7 +270,8 @@ def flush_denormals(typing_context: Any) -> Any:
     """Let this thread read and write denormals as zero; returns the mode to give to :func:`restore_denormals`.
 
     The work between the two must read its inputs from arrays and write its results to arrays: arithmetic on scalars
-    alone may be moved across the switch. On anything but x86-64 nothing happens and 0 is returned.
+    alone may be moved across the switch. It must not raise, or the mode stays. On anything but x86-64 nothing happens
+    and 0 is returned.
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -37,7 +37,6 @@ def triton_dialect(precision: str) -> Dialect:
         "fire": f"tl.cast({{0}} >= 0.0, {dtype})",
         **{op: f"tl.{op}({{0}})" for op in ("abs", "ceil", "log", "sin", "cos", "erf")},
         **{op: f"{op}({{0}})" for op in _FUNCTIONS},
-        "pow": "pow({0}, {1})",
     }
     return Dialect(
         name=f"triton-{precision}",
@@ -45,6 +44,7 @@ def triton_dialect(precision: str) -> Dialect:
             **{op: _numeric(text, 0, dtype) for op, text in numbers.items()},
             "where": _numeric("tl.where({0}, {1}, {2})", 1, dtype),
             "select": _numeric("tl.where({0} > 0.0, {1}, {2})", 1, dtype),
+            "pow": lambda x, y: f"pow({_typed(x, dtype)}, {_typed(y, dtype)})",
             "and": "({0} & {1})",
             "not": "(~{0})",
             "detach": "{0}",
@@ -74,10 +74,14 @@ def _numeric(template: str, first: int, dtype: str) -> Callable[..., str]:
     def spell(*args: str) -> str:
         spelled = list(args)
         if all(_is_literal(a) for a in args[first:]):
-            spelled[first] = f"tl.full((), {args[first]}, {dtype})"
+            spelled[first] = _typed(args[first], dtype)
         return template.format(*spelled)
 
     return spell
+
+
+def _typed(text: str, dtype: str) -> str:
+    return f"tl.full((), {text}, {dtype})" if _is_literal(text) else text
 
 
 def _literal(value: float) -> str:
@@ -112,14 +116,28 @@ class _Precision:
 
 _PRECISIONS = {
     "f32": _Precision(
-        dtype="tl.float32", integer="tl.int32", fraction=23, bias=127, ln2=(0.693145751953125, 1.42860677e-06),
-        pi_2=(1.5707963705062866, -4.371138828673793e-08), largest=104.0, swallowed=20.0, polynomials=_POLYNOMIALS_F32,
+        dtype="tl.float32",
+        integer="tl.int32",
+        fraction=23,
+        bias=127,
+        ln2=(0.693145751953125, 1.42860677e-06),
+        pi_2=(1.5707963705062866, -4.371138828673793e-08),
+        largest=104.0,
+        swallowed=20.0,
+        polynomials=_POLYNOMIALS_F32,
     ),
     "f64": _Precision(
-        dtype="tl.float64", integer="tl.int64", fraction=52, bias=1023, ln2=(0.6931471803691238, 1.9082149292705877e-10),
-        pi_2=(1.5707963267948966, 6.123233995736766e-17), largest=746.0, swallowed=40.0, polynomials=_POLYNOMIALS_F64,
+        dtype="tl.float64",
+        integer="tl.int64",
+        fraction=52,
+        bias=1023,
+        ln2=(0.6931471803691238, 1.9082149292705877e-10),
+        pi_2=(1.5707963267948966, 6.123233995736766e-17),
+        largest=746.0,
+        swallowed=40.0,
+        polynomials=_POLYNOMIALS_F64,
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)
@@ -205,11 +223,11 @@ def atan(x):
 
 
 def _pow(p: _Precision) -> str:
-    # The exponential of a large product needs more digits of the logarithm than a float32 has.
+    # The exponential of a product needs more digits of the logarithm than a float32 has. A float64 power has no more
+    # to take: its error is abs(power * log(base)) units in the last place.
     return f"""
 def pow(base, power):
-    x = tl.cast(base, tl.float64)
-    y = tl.cast(power, tl.float64)
+    x, y = tl.broadcast(tl.cast(base, tl.float64), tl.cast(power, tl.float64))
     log = tl.log(tl.abs(x))
     result = tl.exp(y * log)
     whole = tl.floor(y) == y
