@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from .. import __version__
 from ..errors import ConfigError, NonFiniteError, SpikeloomError, did_you_mean
+from .interrupts import Interrupts
 
 DONE, REFUSED, DIVERGED, INTERRUPTED, PIPE_CLOSED = 0, 2, 3, 130, 141
 
@@ -48,19 +49,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    try:
-        _dispatch(arguments)
-        sys.stdout.flush()
-    except SpikeloomError as error:
-        print(f"spikeloom: {error}", file=sys.stderr)
-        return DIVERGED if isinstance(error, NonFiniteError) else REFUSED
-    except KeyboardInterrupt:
-        print("\nspikeloom: interrupted; nothing half-written was left behind.", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader (`head`, `less`) has gone. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return PIPE_CLOSED
+    with Interrupts() as interrupts:
+        try:
+            _dispatch(arguments)
+            sys.stdout.flush()
+        except SpikeloomError as error:
+            print(f"spikeloom: {error}", file=sys.stderr)
+            return DIVERGED if isinstance(error, NonFiniteError) else REFUSED
+        except BrokenPipeError:
+            # The reader (`head`, `less`) has gone. Python would complain again when it flushes at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return PIPE_CLOSED
+        except BaseException as error:
+            if not (interrupts.seen or isinstance(error, KeyboardInterrupt)):
+                raise
+            print("\nspikeloom: interrupted; nothing half-written was left behind.", file=sys.stderr)
+            if argv is None:
+                # An import that was cut short can make Python's own way out fail, or end by the signal.
+                sys.stderr.flush()
+                os._exit(INTERRUPTED)
+            return INTERRUPTED
     return DONE
 
 

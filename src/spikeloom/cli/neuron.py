@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from ..errors import ConfigError
 from ..recipes.common import require
 from ..train.run_folder import open_run_folder
+from .interrupts import interrupts_deferred
 from .models import MODELS, ModelEntry, find_model
 from .options import parse
 
@@ -91,7 +92,9 @@ def run(arguments: Sequence[str]) -> None:
     model = model.replace(**_changed(config.param, default.param))
     # The folder comes first: it is refused at once, while what simulates and draws takes seconds to import.
     with open_run_folder(config.out, config.name, entry.name.lower()) as folder:
-        importlib.import_module("spikeloom.cli.neuron_run").simulate_and_report(model, config, folder)
+        with interrupts_deferred():
+            module = importlib.import_module("spikeloom.cli.neuron_run")
+        module.simulate_and_report(model, config, folder)
 
 
 def _default(model: Any, entry: ModelEntry) -> NeuronRun:

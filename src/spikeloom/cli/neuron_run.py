@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from ..kernels.backends import last_kernels
-from ..lang.expr import symbol
-from ..models.base import NeuronModel, Values
+from ..models.base import NeuronModel
+from ..models.equations import equations
 from ..plot import fi_curve
 from ..plot import trace as draw_trace
 from ..report.neuron import NeuronReport, write_neuron_report
@@ -21,7 +20,6 @@ from ..train.run_folder import RunFolder, plain_config
 from .neuron import NeuronRun
 
 Facts = dict[str, Any]
-_LONGEST = 200  # characters of an equation
 
 
 def simulate_and_report(model: NeuronModel, config: NeuronRun, folder: RunFolder) -> Facts:
@@ -44,38 +42,6 @@ def simulate_and_report(model: NeuronModel, config: NeuronRun, folder: RunFolder
     folder.write_json("summary.json", summary)
     print(f"{_sentence(summary)} -> {folder.path}")
     return summary
-
-
-def equations(model: NeuronModel) -> Iterator[str]:
-    """The model as it was traced: slopes, threshold and reset, one line each.
-
-    >>> import spikeloom as sl
-    >>> list(equations(sl.IF()))
-    ['dv/dt = i / c', 'spike when v - v_threshold >= 0', 'at a spike: v <- v - v_threshold']
-    """
-    traced = model.symbolic()
-    states = Values(**{name: symbol(name, s.unit) for name, s in model.states.items()})
-    inputs = Values(**{name: symbol(name, i.unit) for name, i in model.inputs.items()})
-    for name, slope in traced.derivative(states, inputs).items():
-        text = _bare(slope)
-        # Functions such as exprel are traced into long branches that nobody would read.
-        yield f"d{name}/dt = {text}" if len(text) <= _LONGEST else f"d{name}/dt: see {type(model).__name__}.derivative"
-    threshold = traced.threshold(states)
-    if threshold is not None:
-        yield f"spike when {_bare(threshold)} >= 0"
-        for name, value in traced.reset(states).items():
-            yield f"at a spike: {name} <- {_bare(value)}"
-
-
-def _bare(expression: object) -> str:
-    """The text without parentheses around the whole."""
-    text = str(expression)
-    depth = 0
-    for place, sign in enumerate(text):
-        depth += (sign == "(") - (sign == ")")
-        if depth == 0 and place < len(text) - 1:
-            return text
-    return text[1:-1] if text.startswith("(") else text
 
 
 def _summary(model: NeuronModel, config: NeuronRun, trace: Trace, currents: np.ndarray, rates: np.ndarray) -> Facts:
@@ -128,7 +94,7 @@ def _report(
         rates=rates,
         current_unit=unit,
         parameters={name: (p["value"], p["unit"]) for name, p in summary["parameters"].items()},
-        equations=list(equations(model)),
+        equations=equations(model),
     )
     write_neuron_report(folder.path / "report.html", report)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..errors import ConfigError, did_you_mean
 from ..recipes import RECIPES
 from ..train.run_folder import open_run_folder
+from .interrupts import interrupts_deferred
 from .options import parse
 
 
@@ -33,7 +34,9 @@ def run(arguments: Sequence[str]) -> None:
     )
     # The folder comes first: it is refused at once, while the module that trains takes seconds to import torch.
     with open_run_folder(config.out, config.name, name) as folder:
-        importlib.import_module(recipe.module).run(config, folder)
+        with interrupts_deferred():
+            module = importlib.import_module(recipe.module)
+        module.run(config, folder)
 
 
 def usage() -> str:

@@ -99,7 +99,7 @@ def _complementary(a: Guard, b: Guard) -> bool:
 def _total(parts: Sequence[_Adjoint]) -> Expr:
     total: Expr | None = None
     for part in parts:
-        value = part.value
+        value: Expr = part.value
         for condition, outcome in reversed(part.guard):
             value = _raw("where", condition, *((value, 0.0) if outcome else (0.0, value)))
         total = value if total is None else _raw("add", total, value)
@@ -127,7 +127,11 @@ def _contributions(expr: Expr, adjoint: _Adjoint, surrogate: Surrogate | None) -
         if surrogate is None:
             raise ModelError("a spike's gradient needs a surrogate", got="none")
         return [(expr.args[0], _Adjoint(guard, _times(g, surrogate(expr.args[0]))))]
-    parts = _RULES[expr.op](g, expr, *expr.args)
+    if expr.op in _OF_ONE:
+        parts = (_OF_ONE[expr.op](g, expr, expr.args[0]),)
+    else:
+        a, b = expr.args
+        parts = _OF_TWO[expr.op](g, expr, a, b)
     return [(child, _Adjoint(guard, part)) for child, part in zip(expr.args, parts, strict=True)]
 
 
@@ -146,14 +150,14 @@ def _pow_rule(g: Expr, y: Expr, x: Expr, p: Expr) -> tuple[Expr, Expr]:
     return _times(g, slope), _times(g, by_power)
 
 
-def _abs_rule(g: Expr, _: Expr, x: Expr) -> tuple[Expr]:
+def _abs_rule(g: Expr, _: Expr, x: Expr) -> Expr:
     # 0 at 0, as torch has it: a spike times something is 0 most of the time.
     below = _raw("where", _raw("gt", 0.0, x), _raw("neg", g), 0.0)
-    return (_raw("where", _raw("gt", x, 0.0), g, below),)
+    return _raw("where", _raw("gt", x, 0.0), g, below)
 
 
-def _erf_rule(g: Expr, _: Expr, x: Expr) -> tuple[Expr]:
-    return (_times(g, _raw("mul", lift(2.0 / math.sqrt(math.pi)), _raw("exp", _raw("neg", _raw("mul", x, x))))),)
+def _erf_rule(g: Expr, _: Expr, x: Expr) -> Expr:
+    return _times(g, _raw("mul", lift(2.0 / math.sqrt(math.pi)), _raw("exp", _raw("neg", _raw("mul", x, x)))))
 
 
 def _extreme(g: Expr, x: Expr, y: Expr, x_wins: Expr) -> tuple[Expr, Expr]:
@@ -162,25 +166,29 @@ def _extreme(g: Expr, x: Expr, y: Expr, x_wins: Expr) -> tuple[Expr, Expr]:
 
 
 _ONE = lift(1.0)
-_RULES: Mapping[str, Callable[..., tuple[Expr, ...]]] = {
-    "add": lambda g, _, a, b: (g, g),
-    "sub": lambda g, _, a, b: (g, _raw("neg", g)),
-    "mul": lambda g, _, a, b: (_times(g, b), _times(g, a)),
-    "div": lambda g, y, a, b: (_over(g, b), _raw("neg", _over(_times(g, y), b))),
-    "neg": lambda g, _, a: (_raw("neg", g),),
+# (adjoint of y, y, x) -> adjoint of x, for y = op(x)
+_OF_ONE: Mapping[str, Callable[[Expr, Expr, Expr], Expr]] = {
+    "neg": lambda g, y, x: _raw("neg", g),
     "abs": _abs_rule,
-    "minimum": lambda g, _, a, b: _extreme(g, a, b, _raw("gt", b, a)),
-    "maximum": lambda g, _, a, b: _extreme(g, a, b, _raw("gt", a, b)),
-    "exp": lambda g, y, a: (_times(g, y),),
-    "expm1": lambda g, y, a: (_times(g, _raw("add", y, _ONE)),),
-    "log": lambda g, _, a: (_over(g, a),),
-    "log1p": lambda g, _, a: (_over(g, _raw("add", a, _ONE)),),
-    "sqrt": lambda g, y, a: (_over(g, _raw("add", y, y)),),
-    "pow": _pow_rule,
-    "tanh": lambda g, y, a: (_times(g, _raw("sub", _ONE, _raw("mul", y, y))),),
-    "sigmoid": lambda g, y, a: (_times(g, _raw("mul", y, _raw("sub", _ONE, y))),),
-    "sin": lambda g, _, a: (_times(g, _raw("cos", a)),),
-    "cos": lambda g, _, a: (_raw("neg", _times(g, _raw("sin", a))),),
-    "atan": lambda g, _, a: (_over(g, _raw("add", _ONE, _raw("mul", a, a))),),
+    "exp": lambda g, y, x: _times(g, y),
+    "expm1": lambda g, y, x: _times(g, _raw("add", y, _ONE)),
+    "log": lambda g, y, x: _over(g, x),
+    "log1p": lambda g, y, x: _over(g, _raw("add", x, _ONE)),
+    "sqrt": lambda g, y, x: _over(g, _raw("add", y, y)),
+    "tanh": lambda g, y, x: _times(g, _raw("sub", _ONE, _raw("mul", y, y))),
+    "sigmoid": lambda g, y, x: _times(g, _raw("mul", y, _raw("sub", _ONE, y))),
+    "sin": lambda g, y, x: _times(g, _raw("cos", x)),
+    "cos": lambda g, y, x: _raw("neg", _times(g, _raw("sin", x))),
+    "atan": lambda g, y, x: _over(g, _raw("add", _ONE, _raw("mul", x, x))),
     "erf": _erf_rule,
+}
+# (adjoint of y, y, a, b) -> adjoints of a and b, for y = op(a, b)
+_OF_TWO: Mapping[str, Callable[[Expr, Expr, Expr, Expr], tuple[Expr, Expr]]] = {
+    "add": lambda g, y, a, b: (g, g),
+    "sub": lambda g, y, a, b: (g, _raw("neg", g)),
+    "mul": lambda g, y, a, b: (_times(g, b), _times(g, a)),
+    "div": lambda g, y, a, b: (_over(g, b), _raw("neg", _over(_times(g, y), b))),
+    "minimum": lambda g, y, a, b: _extreme(g, a, b, _raw("gt", b, a)),
+    "maximum": lambda g, y, a, b: _extreme(g, a, b, _raw("gt", a, b)),
+    "pow": _pow_rule,
 }

@@ -6,7 +6,8 @@ Every rewrite keeps the value of every finite input, so that no backend may diff
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from . import math as m
 from .expr import LEAVES, Expr, node, topological
@@ -44,7 +45,7 @@ def is_const(expr: Expr, value: float | None = None) -> bool:
     return expr.op == "const" and (value is None or expr.data == value)
 
 
-_FOLDABLE: dict[str, Callable[..., float]] = {
+_FOLDABLE: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,

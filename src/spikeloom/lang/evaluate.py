@@ -17,7 +17,15 @@ def _not(a: Any) -> Any:
     return (not a) if isinstance(a, bool) else ~a
 
 
-ARITHMETIC: Table = {
+_FUNCTIONS: Table = {
+    name: getattr(m, name)
+    for name in (
+        "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "ceil",
+        "minimum", "maximum", "where", "select", "detach", "fire",
+    )
+}  # fmt: skip
+# typeshed has no types for truediv, pow and and_
+ARITHMETIC: Table = {  # pyright: ignore[reportUnknownVariableType]
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -29,14 +37,8 @@ ARITHMETIC: Table = {
     "gt": operator.gt,
     "and": operator.and_,
     "not": _not,
-    **{
-        name: getattr(m, name)
-        for name in (
-            "exp", "expm1", "log", "log1p", "sqrt", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "ceil",
-            "minimum", "maximum", "where", "select", "detach", "fire",
-        )
-    },
-}  # fmt: skip
+    **_FUNCTIONS,
+}
 
 
 def evaluate(outputs: Sequence[Expr], values: Mapping[str, Any], operations: Table | None = None) -> list[Any]:

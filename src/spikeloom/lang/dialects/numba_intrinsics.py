@@ -11,6 +11,9 @@ that asks for it, nor on whether it fell into the vector body or the remainder o
 ('0x3f800000', '0x3ff0000000000000')
 """
 
+# pyright: basic
+# llvmlite and Numba's compiler have no types, and almost all values here are theirs.
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -27,6 +27,9 @@ tanh(x) = x + x**3 P(x**2), |x| <= 0.625; sin(x) = x + x**3 P(x**2) and cos(x) =
 1 <= x <= 4 (float32) or 6 (float64).
 """
 
+# pyright: basic
+# Numba compiles the functions here for types that it finds out itself.
+
 from __future__ import annotations
 
 import math
@@ -58,7 +61,7 @@ __all__ = [
     "sin_f32", "sin_f64", "tanh_f32", "tanh_f64",
 ]  # fmt: skip
 
-_POLYNOMIALS_F32 = {
+POLYNOMIALS_F32 = {
     "expm1": (0.49999997, 0.16666543, 0.0416672, 0.0083665475, 0.0013882515),
     "log1p": (0.3333333, -0.25000823, 0.20001233, -0.16623299, 0.14201553, -0.13160582, 0.12763326, -0.076356545),
     "tanh": (-0.3333328, 0.13331442, -0.053739715, 0.020639088, -0.0057049883),
@@ -68,7 +71,7 @@ _POLYNOMIALS_F32 = {
     "erf": (0.12837917, -0.37612626, 0.112835854, -0.026853811, 0.0051883277, -0.0008010193, 7.853859e-05),
     "erfc_log": (0.00034152795, 1.1270891, 0.63814485, 0.10310673, -0.021838052, 0.0029476553, -0.00018637888),
 }  # fmt: skip
-_POLYNOMIALS_F64 = {
+POLYNOMIALS_F64 = {
     "expm1": (0.5, 0.16666666666666677, 0.041666666666666505, 0.008333333333321655, 0.0013888888888962609,
         0.00019841269886073238, 2.4801587172226458e-05, 2.755724425436776e-06, 2.755740277763757e-07,
         2.5109024406159476e-08, 2.0875328417497157e-09),
@@ -136,8 +139,8 @@ class _Precision:
         return (self.fraction + 5) * math.log(2)
 
 
-_F32 = _Precision(numpy.float32, 23, 127, (0.693145751953125, 1.4286068203094173e-06), 4.0, _POLYNOMIALS_F32)
-_F64 = _Precision(numpy.float64, 52, 1023, (0.6931471803691238, 1.9082149292705877e-10), 6.0, _POLYNOMIALS_F64)
+_F32 = _Precision(numpy.float32, 23, 127, (0.693145751953125, 1.4286068203094173e-06), 4.0, POLYNOMIALS_F32)
+_F64 = _Precision(numpy.float64, 52, 1023, (0.6931471803691238, 1.9082149292705877e-10), 6.0, POLYNOMIALS_F64)
 
 # The options that Numba would otherwise inherit from whichever kernel happens to be compiled first are set here.
 # Parts go into them as Numba's own intermediate code, which compiles faster than one more function.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from .dialect import Dialect
-from .numba_math import _POLYNOMIALS_F32, _POLYNOMIALS_F64
+from .numba_math import POLYNOMIALS_F32, POLYNOMIALS_F64
 
 
 def triton_dialect(precision: str) -> Dialect:
@@ -38,13 +38,17 @@ def triton_dialect(precision: str) -> Dialect:
         **{op: f"tl.{op}({{0}})" for op in ("abs", "ceil", "log", "sin", "cos", "erf")},
         **{op: f"{op}({{0}})" for op in _FUNCTIONS},
     }
+
+    def power(x: str, y: str) -> str:
+        return f"pow({_typed(x, dtype)}, {_typed(y, dtype)})"
+
     return Dialect(
         name=f"triton-{precision}",
         operations={
             **{op: _numeric(text, 0, dtype) for op, text in numbers.items()},
             "where": _numeric("tl.where({0}, {1}, {2})", 1, dtype),
             "select": _numeric("tl.where({0} > 0.0, {1}, {2})", 1, dtype),
-            "pow": lambda x, y: f"pow({_typed(x, dtype)}, {_typed(y, dtype)})",
+            "pow": power,
             "and": "({0} & {1})",
             "not": "(~{0})",
             "detach": "{0}",
@@ -124,7 +128,7 @@ _PRECISIONS = {
         pi_2=(1.5707963705062866, -4.371138828673793e-08),
         largest=104.0,
         swallowed=20.0,
-        polynomials=_POLYNOMIALS_F32,
+        polynomials=POLYNOMIALS_F32,
     ),
     "f64": _Precision(
         dtype="tl.float64",
@@ -135,7 +139,7 @@ _PRECISIONS = {
         pi_2=(1.5707963267948966, 6.123233995736766e-17),
         largest=746.0,
         swallowed=40.0,
-        polynomials=_POLYNOMIALS_F64,
+        polynomials=POLYNOMIALS_F64,
     ),
 }
 
