@@ -92,9 +92,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}, numba {numba.__version__}"
-    )
+    versions = f"torch {torch.__version__}, numba {numba.__version__}"
+    print(f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {versions}")
     for shape in SHAPES:
         tasks = {"floor": copying(shape), "cpu": scanning(shape, "cpu"), "reference": scanning(shape, "reference")}
         found = measure(tasks, rounds, "reference")

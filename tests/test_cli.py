@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from spikeloom.cli import main
 from spikeloom.cli.app import COMMANDS
+from spikeloom.cli.interrupts import interrupts_deferred
 from spikeloom.cli.models import MODELS, find_model
 from spikeloom.cli.options import option_names, parse
 from spikeloom.data.catalogue import DATA_SETS
@@ -258,6 +259,8 @@ def test_unknown_names(arguments: list[str], got: str, near: str) -> None:
         (["train", "digits", "--neuron.tau", "nan"], ["tau", "got nan", "above 0"]),
         (["train", "digits", "--data.train", "0.9"], ["train + validation", "at most 0.99"]),
         (["train", "digits", "--encoding.kind", "morse"], ["'morse'", "direct", "rate"]),
+        (["train", "digits", "--data.seed", "9" * 30], ["seed", "at most"]),
+        (["train", "digits", "--encoding.steps", "100000"], ["encoding.steps * neuron.width", "at most 1e+09"]),
         (["train", "digits", "--name", "../up"], ["'../up'", "plain folder name"]),
         (["neuron", "lif", "--dt", "0"], ["dt", "got 0.0", "above 0"]),
         (["neuron", "lif", "--dt", "1e-9"], ["number of steps", "at most"]),
@@ -364,14 +367,15 @@ def test_divergence_has_its_own_exit_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-def test_ctrl_c_stops_with_a_message(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wait", [0.0, 4.0], ids=["importing", "training"])
+def test_ctrl_c_stops_with_a_message(tmp_path: Path, wait: float) -> None:
     command = [sys.executable, "-m", "spikeloom", "train", "digits", "--epochs", "100000", "--name", "long"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not (tmp_path / "runs" / "long").exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    time.sleep(1.0)
+    time.sleep(wait)
     process.send_signal(signal.SIGINT)
     stdout, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
@@ -379,6 +383,35 @@ def test_ctrl_c_stops_with_a_message(tmp_path: Path) -> None:
     assert "interrupted" in stderr
     assert "Traceback" not in stderr
     assert not (tmp_path / "runs" / "long").exists()
+
+
+def test_a_deferred_interrupt_waits_for_the_end_of_the_block() -> None:
+    reached = []
+
+    def block(presses: int) -> None:
+        with interrupts_deferred():
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
+                reached.append(presses)
+
+    before = signal.getsignal(signal.SIGINT)
+    block(0)
+    for presses in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            block(presses)
+    assert reached == [1, 2]  # the second press of two is not deferred
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_in_disguise_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def disguised(arguments: list[str]) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("partially initialised module") from None
+
+    monkeypatch.setattr("spikeloom.cli.listing.run", disguised)
+    assert main(["list"]) == 130
 
 
 def test_main_returns_codes_without_leaving_python(capsys: pytest.CaptureFixture[str]) -> None:

@@ -225,9 +225,7 @@ def test_trap_36_zero_or_below_threshold_never_spikes(dtype, tau):
         assert not fired[:4].any()
         assert bool(fired[5]) == (tau != 1e6)  # slow charging ends after the window: silent, not "last step"
     if tau is None:
-        assert encode.latency(x, 10, threshold=0.0).any(0).tolist() == [
-            [False, False, True, True, True, True]
-        ]
+        assert encode.latency(x, 10, threshold=0.0).any(0).tolist() == [[False, False, True, True, True, True]]
         at = torch.tensor([[0.1]], dtype=dtype)  # the threshold as this dtype holds it
         assert encode.latency(at, 10, threshold=0.1).sum() == 1
 
@@ -311,13 +309,9 @@ def test_gaussian_fields_peak_at_their_centres(neurons):
     assert torch.allclose(torch.diagonal(fields[0, :, 1:-1]), torch.ones(neurons - 2).double(), atol=1e-15)
     assert fields.argmax(-1).tolist() == [list(range(1, neurons - 1))]
     x = torch.rand(1, 20, generator=seeded(), dtype=torch.float64)
-    for value, row in zip(
-        x[0].tolist(), encode.receptive_fields(x, neurons, beta=2.0)[0].tolist(), strict=True
-    ):
+    for value, row in zip(x[0].tolist(), encode.receptive_fields(x, neurons, beta=2.0)[0].tolist(), strict=True):
         sigma = 1 / (2.0 * (neurons - 2))
-        assert row == pytest.approx(
-            [math.exp(-((value - c) ** 2) / (2 * sigma**2)) for c in centres], rel=1e-12
-        )
+        assert row == pytest.approx([math.exp(-((value - c) ** 2) / (2 * sigma**2)) for c in centres], rel=1e-12)
 
 
 def test_population_codes():

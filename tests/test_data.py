@@ -80,6 +80,14 @@ def test_fractions_must_leave_a_test_part(train: float, validation: float) -> No
         stratified_split(np.zeros(10, int), train=train, validation=validation, seed=0)
 
 
+def test_seeds_and_labels_must_be_in_range() -> None:
+    for seed in (-1, 2**63):
+        with pytest.raises(ParameterError, match="seed of a split"):
+            stratified_split(np.zeros(10, int), train=0.6, validation=0.2, seed=seed)
+    with pytest.raises(ParameterError, match="labels of a split: got -1"):
+        stratified_split(np.full(10, -1), train=0.6, validation=0.2, seed=0)
+
+
 def test_a_class_too_small_is_named() -> None:
     with pytest.raises(ParameterError, match=r"class 1 is too small.*2 samples"):
         stratified_split(np.array([0] * 20 + [1] * 2), train=0.6, validation=0.2, seed=0)

@@ -83,9 +83,7 @@ def test_non_binary_values_raise(bad):
             to_events(dense, multiple=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "index"), [("time", 4), ("time", -1), ("batch", 2), ("neuron", 6), ("neuron", -2)]
-)
+@pytest.mark.parametrize(("name", "index"), [("time", 4), ("time", -1), ("batch", 2), ("neuron", 6), ("neuron", -2)])
 def test_out_of_range_indices_raise(name, index):
     places = {"time": [0], "batch": [0], "neuron": [0], name: [index]}
     with pytest.raises(ShapeError, match=f"{name} index is out of range: got {index}, expected 0 to"):

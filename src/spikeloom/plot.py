@@ -29,10 +29,12 @@ _NEURONS_DRAWN = 6
 class TraceLike(Protocol):
     """What :func:`trace` needs of a recording: times in ms, states by name, spike times, units."""
 
-    times: Any
-    spike_times: Any
-    units: Any
-
+    @property
+    def times(self) -> Any: ...
+    @property
+    def spike_times(self) -> Any: ...
+    @property
+    def units(self) -> Any: ...
     def names(self) -> Any: ...
     def __getitem__(self, name: str, /) -> Any: ...
 
@@ -137,8 +139,7 @@ def raster(spikes: Any, dt: float = 1.0, *, title: str = "") -> Figure:
         _label(ax, ylabel="neuron", title=name)
     axes[-1].set_xlim(-0.5 * dt, (longest - 0.5) * dt)
     _label(axes[-1], xlabel="time (ms)")
-    if title:
-        _headline(figure, title)
+    _headline(figure, title)
     return figure
 
 
@@ -256,8 +257,7 @@ def curves(curves: Mapping[str, Sequence[float]], *, title: str = "") -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         _label(ax, xlabel="epoch", ylabel=what)
         _name_ends(ax, ends if len(group) > 1 else [])
-    if title:
-        _headline(figure, title)
+    _headline(figure, title)
     return figure
 
 
@@ -295,7 +295,8 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _headline(figure: Figure, text: str) -> None:
-    figure.suptitle(text, x=0.015, ha="left", color=INK, fontsize=12).set_parse_math(False)
+    if text:
+        figure.suptitle(text, x=0.015, ha="left", color=INK, fontsize=12).set_parse_math(False)
 
 
 def _style(ax: Axes, grid: bool = True) -> None:

@@ -47,9 +47,7 @@ class Events:
 
     if TYPE_CHECKING:  # what may be passed is wider than what is kept
 
-        def __init__(
-            self, time: ArrayLike, batch: ArrayLike, neuron: ArrayLike, shape: Sequence[int]
-        ) -> None: ...
+        def __init__(self, time: ArrayLike, batch: ArrayLike, neuron: ArrayLike, shape: Sequence[int]) -> None: ...
 
     def __post_init__(self) -> None:
         shape = tuple(int(size) for size in self.shape)
@@ -115,9 +113,7 @@ def to_dense(events: Events, dtype: DTypeLike = np.float32, *, multiple: bool = 
     places, counts = np.unique(flat, return_counts=True)
     if not multiple:
         mend = "Pass multiple=True to count them, or use shorter steps."
-        raise SpikeError(
-            "several events in one place", got=int(counts.max()), expected="at most 1", mend=mend
-        )
+        raise SpikeError("several events in one place", got=int(counts.max()), expected="at most 1", mend=mend)
     dense[places] = counts.astype(dense.dtype)
     if not np.array_equal(dense[places].astype(np.int64), counts):
         got, mend = f"{counts.max()} in {dense.dtype}", "Use a wider dtype, such as float32."

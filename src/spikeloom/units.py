@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
+from typing import Any
 
 from .errors import DimensionError
 
@@ -31,11 +32,15 @@ class Unit:
     # NumPy then leaves ``array * ms`` to __rmul__ instead of building an array of objects.
     __array_ufunc__ = None
 
-    def __mul__(self, other: Unit) -> Unit:
+    def __mul__(self, other: object) -> Unit:
+        if not isinstance(other, Unit):
+            return NotImplemented
         exponents = tuple(a + b for a, b in zip(self.dimension, other.dimension, strict=True))
         return Unit(exponents, self.decade + other.decade, _join(self.name, "*", other.name))
 
-    def __truediv__(self, other: Unit) -> Unit:
+    def __truediv__(self, other: object) -> Unit:
+        if not isinstance(other, Unit):
+            return NotImplemented
         inverse = dataclasses.replace(other**-1, name=other.name)
         return dataclasses.replace(self * inverse, name=_join(self.name or "1", "/", other.name))
 
@@ -44,8 +49,10 @@ class Unit:
         name = self.name if power == 1 else f"({self.name})^{power}"
         return Unit(exponents, self.decade * power, name if self.name else "")
 
-    def __rmul__(self, value: object) -> Quantity:
-        """``20 * ms`` is a :class:`Quantity`; arrays work as well."""
+    def __rmul__(self, value: Any) -> Quantity:
+        """``20 * ms`` is a :class:`Quantity`; arrays work as well, and so does ``3 * nS * mV``."""
+        if isinstance(value, Quantity):
+            return Quantity(value.value, value.unit * self)
         return Quantity(value, self)
 
     def same_as(self, other: Unit) -> bool:
@@ -68,20 +75,30 @@ class Quantity:
     spikeloom.errors.DimensionError: a quantity has the wrong dimension: got nS, expected ms
     """
 
-    value: object
+    value: Any
     unit: Unit
 
-    def to(self, unit: Unit) -> object:
+    def to(self, unit: Unit) -> Any:
         """The plain value in ``unit``; raises :class:`DimensionError` when dimensions differ."""
         if self.unit.dimension != unit.dimension:
             raise DimensionError("a quantity has the wrong dimension", got=self.unit, expected=unit)
         decades = self.unit.decade - unit.decade
-        if decades >= 0:
-            return self.value * float(10**decades)  # type: ignore[operator]
-        return self.value / float(10**-decades)  # type: ignore[operator]
+        return _scale(self.value, float(10 ** abs(decades)), decades >= 0)
+
+    def __truediv__(self, unit: object) -> Quantity:
+        if not isinstance(unit, Unit):
+            return NotImplemented
+        return Quantity(self.value, self.unit / unit)
 
     def __neg__(self) -> Quantity:
-        return Quantity(-self.value, self.unit)  # type: ignore[operator]
+        return Quantity(-self.value, self.unit)
+
+
+def _scale(value: float | list[Any] | tuple[Any, ...], factor: float, up: bool) -> Any:
+    # A power of ten that is not a negative one is exact, so a division loses less than a product with its inverse.
+    if isinstance(value, (list, tuple)):
+        return [_scale(v, factor, up) for v in value]
+    return value * factor if up else value / factor
 
 
 def plain(value: object, unit: Unit, name: str) -> object:

@@ -9,9 +9,7 @@ from ..errors import ParameterError, ShapeError
 from ._check import at_least_float32, float_tensor, real
 
 
-def delta(
-    signal: Tensor, threshold: float, start: Tensor | float | None = None, *, multiple: bool = False
-) -> Tensor:
+def delta(signal: Tensor, threshold: float, start: Tensor | float | None = None, *, multiple: bool = False) -> Tensor:
     """Delta modulation (send on delta): ``[T, B, ...]`` to ON and OFF events ``[T, B, 2, ...]``.
 
     A reference starts at ``start`` and follows the signal. At each step, with ``error = signal - reference``,

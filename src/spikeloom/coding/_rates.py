@@ -26,9 +26,7 @@ def direct(values: Tensor, steps: int) -> Tensor:
     return values.expand(whole(steps, "steps"), *values.shape)
 
 
-def rate(
-    values: Tensor, steps: int, generator: torch.Generator | None = None, *, max_rate: float = 1.0
-) -> Tensor:
+def rate(values: Tensor, steps: int, generator: torch.Generator | None = None, *, max_rate: float = 1.0) -> Tensor:
     """Poisson (Bernoulli) coding: ``P(spike at a step) = max_rate * value``, independent over steps.
 
     The count over T steps has mean ``T p`` and variance ``T p (1 - p)``. ``max_rate`` is the probability

@@ -155,9 +155,7 @@ def whole_periods(steps: int, period: int) -> int:
         raise ParameterError("period", got=period, expected="1 to 52 binary digits")
     if steps % period:
         mend = f"Use {math.ceil(steps / period) * period} steps."
-        raise ParameterError(
-            "a phase code needs whole periods", got=steps, expected=f"multiple of {period}", mend=mend
-        )
+        raise ParameterError("a phase code needs whole periods", got=steps, expected=f"multiple of {period}", mend=mend)
     return steps // period
 
 

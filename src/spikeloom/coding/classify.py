@@ -73,9 +73,7 @@ class Accuracy:
 
     def __str__(self) -> str:
         parts = [f"{self.correct:.2%} correct"]
-        parts += [
-            f"{part:.2%} {name}" for name, part in (("silent", self.silent), ("tied", self.tied)) if part
-        ]
+        parts += [f"{part:.2%} {name}" for name, part in (("silent", self.silent), ("tied", self.tied)) if part]
         return f"{', '.join(parts)} of {self.samples} samples"
 
 

@@ -105,7 +105,5 @@ def check_classes(labels: Tensor, batch: int, classes: int) -> Tensor:
     if batch:
         low, high = (int(bound) for bound in torch.aminmax(labels))
         if low < 0 or high >= classes:
-            raise ParameterError(
-                "labels are out of range", got=f"{low} to {high}", expected=f"0 to {classes - 1}"
-            )
+            raise ParameterError("labels are out of range", got=f"{low} to {high}", expected=f"0 to {classes - 1}")
     return labels

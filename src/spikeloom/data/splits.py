@@ -30,7 +30,7 @@ def stratified_split(labels: NDArray[np.int64], *, train: float, validation: flo
     Every class is shuffled by a generator of its own, keyed by (seed, class), so that adding a class does not
     move the samples of another. Within a class the sizes are rounded to the nearest whole number.
 
-    Raises :class:`ParameterError` when a class is too small to be in every part.
+    Raises :class:`ParameterError` when a class is too small to be in every part, and for unusable arguments.
 
     >>> split = stratified_split(np.repeat([0, 1], 10), train=0.6, validation=0.2, seed=0)
     >>> split.sizes
@@ -42,6 +42,10 @@ def stratified_split(labels: NDArray[np.int64], *, train: float, validation: flo
             got=f"{train} and {validation}",
             expected="a sum below 1",
         )
+    if not 0 <= seed < 2**63:
+        raise ParameterError("seed of a split", got=seed, expected="0 to 2^63 - 1")
+    if len(labels) and labels.min() < 0:
+        raise ParameterError("labels of a split", got=labels.min(), expected="at least 0")
     parts: tuple[list[NDArray[np.int64]], ...] = ([], [], [])
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

@@ -10,7 +10,7 @@ import contextlib
 import contextvars
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from ..errors import BackendError, did_you_mean
 
@@ -30,10 +30,10 @@ _choice: contextvars.ContextVar[Choice] = contextvars.ContextVar("spikeloom_back
 
 
 @contextlib.contextmanager
-def backend(name: str | None, *, strict: bool = False) -> Iterator[None]:
+def backend(name: str | None, *, strict: bool = False) -> Generator[None, None, None]:
     """Within the block every kernel runs on backend ``name``: "reference", "cpu" or "gpu" (None: by device).
 
-    ``strict=True`` builds CPU kernels whose every operation rounds as IEEE 754 says, without fused multiply-add:
+    ``strict=True`` builds kernels whose every operation rounds as IEEE 754 says, without fused multiply-add:
     models without exp, log and the like then give the reference's bits.
 
     >>> import torch, spikeloom as sl

@@ -103,7 +103,7 @@ def _run(source: str, folder: Path) -> types.ModuleType:
 def _verify(folder: Path, source: str) -> str | None:
     """What is wrong with a cached kernel, or None."""
     try:
-        hashes = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        hashes: dict[str, str] | list[object] = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         present = {str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()} - {_MANIFEST}
         if not isinstance(hashes, dict) or present != set(hashes):
             return "unexpected or missing files"

@@ -12,6 +12,7 @@ import torch
 from ..lang import math as m
 from ..lang.evaluate import evaluate
 from ..models.base import NeuronModel
+from .exponential import matrix_exponential
 from .program import Program
 
 Features = tuple[int, ...]
@@ -63,7 +64,9 @@ def _compute(
     return [_laid_out(torch.as_tensor(c, dtype=torch.float64, device=device), features).to(dtype) for c in found]
 
 
-def to_tensor(value: Any, dtype: torch.dtype, device: torch.device | None = None) -> torch.Tensor:
+def to_tensor(
+    value: float | np.ndarray | torch.Tensor, dtype: torch.dtype, device: torch.device | None = None
+) -> torch.Tensor:
     """A parameter's value as a tensor; a model's arrays are read-only, which torch would warn of."""
     return torch.as_tensor(np.array(value) if isinstance(value, np.ndarray) else value, dtype=dtype, device=device)
 
@@ -91,10 +94,12 @@ class _Propagator:
         key = tuple(map(id, entries))
         if key not in self._done:
             size = round(len(entries) ** 0.5)
-            tensors = torch.broadcast_tensors(*(torch.as_tensor(e, dtype=torch.float64) for e in entries))
-            matrix = torch.stack(tensors, dim=-1).unflatten(-1, (size, size))
+            tensors = [torch.as_tensor(e, dtype=torch.float64) for e in entries]
+            # torch declares no types for broadcast_tensors
+            flat = torch.stack(torch.broadcast_tensors(*tensors), -1)  # pyright: ignore[reportUnknownArgumentType]
+            matrix = flat.reshape(*flat.shape[:-1], size, size)
             self._done[key] = (
-                torch.linalg.matrix_exp(matrix),
+                matrix_exponential(matrix),
                 entries,
             )  # entries stay alive, so ids stay unique
         return self._done[key][0][..., index[0], index[1]]

@@ -99,9 +99,9 @@ def _complementary(a: Guard, b: Guard) -> bool:
 def _total(parts: Sequence[_Adjoint]) -> Expr:
     total: Expr | None = None
     for part in parts:
-        value: Expr = part.value
+        value = part.value
         for condition, outcome in reversed(part.guard):
-            value = _raw("where", condition, *((value, 0.0) if outcome else (0.0, value)))
+            value = _raw("where", condition, value, 0.0) if outcome else _raw("where", condition, 0.0, value)
         total = value if total is None else _raw("add", total, value)
     return lift(0.0) if total is None else total
 

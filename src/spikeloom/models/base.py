@@ -6,14 +6,14 @@ It knows nothing of batch, device, time step, solver, learnability or gradients.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from ..errors import DimensionError, ModelError, ParameterError, did_you_mean
-from ..lang.expr import Expr, symbol
+from ..lang.expr import Expr, lift, symbol
 from ..units import Unit, ms, plain
 from .declare import Input, Option, Param, State
 
@@ -62,6 +62,11 @@ class NeuronModel:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        inherited = {*cls.params, *cls.states, *cls.inputs, *cls.options}
+        for name, value in vars(cls).items():
+            if name in inherited and not isinstance(value, (Param, State, Input, Option)):
+                mend = f"Declare it again, as in {name} = sl.param(...), or give the value when making the model."
+                raise ModelError(f"{cls.__name__} gives the declared name {name} a plain value", got=value, mend=mend)
         for kind, table in ((Param, "params"), (State, "states"), (Input, "inputs"), (Option, "options")):
             declared = dict(getattr(cls, table))
             for name, value in list(vars(cls).items()):
@@ -84,9 +89,7 @@ class NeuronModel:
         known = {**self.params, **self.options}
         for name in values:
             if name not in known:
-                wrapper = {"t_ref": "Refractory", "v_peak": "Peak"}.get(name)
-                mend = f"Wrap the model: sl.{wrapper}(model, {name}=...)." if wrapper else did_you_mean(name, known)
-                raise ParameterError(f"{type(self).__name__} has no parameter {name!r}", mend=mend)
+                raise _unknown(type(self).__name__, name, known)
         own: dict[str, object] = {n: _checked(n, p, values.get(n, p.default), self) for n, p in self.params.items()}
         for name, choice in self.options.items():
             own[name] = values.get(name, choice.default)
@@ -94,6 +97,13 @@ class NeuronModel:
                 what, expected = f"{type(self).__name__}: {name}", " or ".join(choice.choices)
                 raise ParameterError(what, got=own[name], expected=expected)
         self.__dict__.update(own)
+
+    def __getattr__(self, name: str) -> Any:
+        for letter, table in (("s", type(self).states), ("x", type(self).inputs)):
+            if name in table:
+                what = f"{type(self).__name__}: {name} is not a parameter, so the model has no value for it"
+                raise ModelError(what, got=f"self.{name}", mend=f"Write {letter}.{name} in an equation.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __setattr__(self, name: str, value: object) -> None:
         mend = f"Make a new one: model.replace({name}=...)."
@@ -196,8 +206,7 @@ class NeuronModel:
         return hash(self._key())
 
     def _key(self) -> tuple[object, ...]:
-        raw = ((v.shape, v.tobytes()) if isinstance(v, np.ndarray) else v for v in self.values.values())
-        return (self.structure(), *raw)
+        return (self.structure(), *map(_comparable, self.values.values()))
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
@@ -211,7 +220,7 @@ class NeuronModel:
     def __repr__(self) -> str:
         fields: list[str] = []
         for name, declared in self.params.items():
-            value = getattr(self, name)
+            value: float | np.ndarray = getattr(self, name)
             if isinstance(value, np.ndarray):
                 fields.append(f"{name}=<{'x'.join(map(str, value.shape))} values>")
             elif not isinstance(value, float) or value != declared.default:
@@ -224,12 +233,16 @@ class Wrapper(NeuronModel):
     """A model around another one: it adds parts and replaces single methods, and passes the rest on."""
 
     def __init__(self, inner: NeuronModel, **values: object) -> None:
+        _check_model(type(self).__name__, inner)
         for table in ("params", "states", "inputs", "options"):
             own, theirs = getattr(type(self), table), getattr(inner, table)
             both = set(own) & set(theirs)
             if both:
                 raise ModelError(f"{type(self).__name__} declares what {inner!r} has already", got=sorted(both))
             self.__dict__[table] = {**theirs, **own}
+        known = {*self.params, *self.options}
+        for name in values.keys() - known:
+            raise _unknown(type(self).__name__, name, known)
         mine = {n: values.pop(n) for n in list(values) if n in type(self).params or n in type(self).options}
         self.__dict__["inner"] = inner.replace(**values) if values else inner
         settings = {n: getattr(self.inner, n) for n in (*inner.params, *inner.options)}
@@ -276,6 +289,12 @@ class Wrapper(NeuronModel):
         return f"{type(self).__name__}({self.inner!r}, {own})"
 
 
+def _unknown(label: str, name: str, known: Collection[str]) -> ParameterError:
+    wrapper = {"t_ref": "Refractory", "v_peak": "Peak"}.get(name)
+    mend = f"Wrap the model: sl.{wrapper}(model, {name}=...)." if wrapper else did_you_mean(name, known)
+    return ParameterError(f"{label} has no parameter {name!r}", mend=mend)
+
+
 def _checked(name: str, declared: Param, value: object, model: NeuronModel) -> float | np.ndarray:
     label = f"{type(model).__name__}: {name}"
     number = plain(value, declared.unit, name)
@@ -304,15 +323,25 @@ def _checked(name: str, declared: Param, value: object, model: NeuronModel) -> f
     return array
 
 
-def _mapping(what: str, found: object) -> Mapping[str, Any]:
+def _check_model(wrapper: str, inner: object) -> None:
+    if not isinstance(inner, NeuronModel):
+        raise ParameterError(f"{wrapper} wraps a model", got=repr(inner), expected="one such as sl.LIF()")
+
+
+def _comparable(value: float | np.ndarray) -> object:
+    return (value.shape, value.tobytes()) if isinstance(value, np.ndarray) else value
+
+
+def _mapping(what: str, found: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise ModelError(what, got=type(found).__name__, expected="a dict of states")
     return found
 
 
 def _same_unit(what: str, value: object, expected: Unit) -> None:
-    if isinstance(value, Expr) and value.boolean:
+    value = lift(value)
+    if value.boolean:
         raise ModelError(f"{what} is a condition", got=str(value), expected="a number")
-    if isinstance(value, Expr) and value.unit is not None and not value.unit.same_as(expected):
+    if value.unit is not None and not value.unit.same_as(expected):
         mend = "A bare number takes whatever unit is needed; a declared quantity keeps its own."
         raise DimensionError(f"{what} has the wrong unit", got=f"{value.unit} in {value}", expected=expected, mend=mend)

@@ -42,7 +42,7 @@ class SplitConfig:
         require("train", self.train, above=0.0, high=1.0)
         require("validation", self.validation, above=0.0, high=1.0)
         require("train + validation", self.train + self.validation, high=0.99)
-        require("seed", self.seed, low=0)
+        require("seed", self.seed, low=0, high=2**63 - 1)
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def _reachable(block: list[str], system: Mapping[str, tuple[dict[str, Expr], Exp
     """Which states can influence which: other entries of the matrix exponential are exactly zero."""
     reach = {name: {name, *system[name][0]} for name in block}
     for _ in block:
-        reach = {name: set().union(*(reach[other] for other in found)) for name, found in reach.items()}
+        reach = {name: set[str]().union(*(reach[other] for other in found)) for name, found in reach.items()}
     return reach
 
 
@@ -129,10 +129,11 @@ def propagator_entry(index: tuple[int, int], *entries: Any) -> Any:
     """One entry of a matrix exponential, recorded on expressions and computed on numbers."""
     if any(isinstance(e, Expr) for e in entries):
         return node("propagator", *entries, data=index)
-    from scipy.linalg import expm
+    import scipy.linalg
 
     size = round(len(entries) ** 0.5)
-    return float(expm([[entries[i * size + j] for j in range(size)] for i in range(size)])[index])
+    matrix = [[entries[i * size + j] for j in range(size)] for i in range(size)]
+    return float(scipy.linalg.expm(matrix)[index])  # pyright: ignore[reportUnknownArgumentType] SciPy has no types
 
 
 def _linear_update(plan: Mapping[str, Any], model: NeuronModel) -> Update:

@@ -47,8 +47,7 @@ def open_run_folder(out: Path, name: str, prefix: str) -> Iterator[RunFolder]:
         raise ConfigError("the name of a run must be a plain folder name", got=repr(name), expected=expected)
     path = _make(Path(out), name, prefix)
     try:
-        write_atomic(path / "probe", b"")
-        (path / "probe").unlink()
+        _probe(path)
         yield RunFolder(path)
     except OSError as error:
         raise error if isinstance(error, FileError) else file_error("write", path, error) from error
@@ -56,6 +55,13 @@ def open_run_folder(out: Path, name: str, prefix: str) -> Iterator[RunFolder]:
         # Not empty means that something finished: then the folder stays.
         with contextlib.suppress(OSError):
             path.rmdir()
+
+
+def _probe(path: Path) -> None:
+    try:
+        write_atomic(path / "probe", b"")
+    finally:
+        (path / "probe").unlink(missing_ok=True)
 
 
 def _make(out: Path, name: str, prefix: str) -> Path:

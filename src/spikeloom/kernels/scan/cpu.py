@@ -128,7 +128,7 @@ def _head(
 
 
 def _loads(graph: Graph, roles: _Roles, conditions: frozenset[str]) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for name in graph.inputs:
         source = NEXT + name[len(STATE) :] if name.startswith(STATE) else name
         if name.startswith(ADJOINT + NEXT):

@@ -190,7 +190,8 @@ class _Parts:
 
     def before(self) -> list[str]:
         """Loads ahead of the loop over time."""
-        lines = [f"{identifier(n)} = tl.load({identifier(n)}_all)" for n in self.numbers]
+        # Blocks of one value each, as the interpreter cannot combine conditions on numbers and on blocks.
+        lines = [f"{identifier(n)} = tl.broadcast_to(tl.load({identifier(n)}_all), (block,))" for n in self.numbers]
         for name, variable in [*((n, n) for n in self.lanes), *((n, _carrier(n)) for n in self.carried)]:
             lines.append(f"{identifier(variable)} = tl.load({identifier(name)}_all + lanes, mask=inside, other=0.0)")
         return lines
@@ -221,7 +222,7 @@ class _Parts:
 
     def stored(self) -> list[str]:
         """Stores of a step's rows."""
-        lines = []
+        lines: list[str] = []
         for name in self.written:
             value = f"tl.cast({_new(name)}, tl.uint8)" if name in self.conditions else _new(name)
             lines.append(f"tl.store({identifier(name)}_all + at, {value}, mask=live)")
@@ -229,7 +230,7 @@ class _Parts:
 
     def passed_on(self) -> list[str]:
         """States for the next step, and sums over time; steps past the end leave them alone."""
-        lines = []
+        lines: list[str] = []
         for name in self.carried:
             variable = identifier(_carrier(name))
             sums = f"{variable} + " if name.startswith(ADJOINT + CONSTANT) else ""

@@ -73,7 +73,10 @@ def _scan(
     return outputs
 
 
-def _fake_scan(streams, states, constants, text, recorded, wanted, label, backend, strict):
+def _fake_scan(
+    streams: Sequence[torch.Tensor], states: Sequence[torch.Tensor], constants: Sequence[torch.Tensor],
+    text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
+) -> list[torch.Tensor]:  # fmt: skip
     return _allocate(layout_of(text, recorded, wanted), streams[0], states)
 
 
@@ -115,8 +118,10 @@ def _scan_backward(
 
 
 def _fake_scan_backward(
-    grad_rows, grad_finals, saved, streams, constants, text, recorded, wanted, label, backend, strict
-):
+    grad_rows: Sequence[torch.Tensor], grad_finals: Sequence[torch.Tensor], saved: Sequence[torch.Tensor],
+    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor],
+    text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
+) -> list[torch.Tensor]:  # fmt: skip
     layout = layout_of(text, recorded, wanted)
     steps = grad_rows[0].shape[0] if grad_rows else saved[0].shape[0]
     shapes = dict(zip(layout.constants, constants, strict=True))

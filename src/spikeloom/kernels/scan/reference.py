@@ -30,7 +30,7 @@ def run(
     dtype = next(iter(states.values())).dtype
     operations: dict[str, Callable[..., Any]] = {"where": functools.partial(where_in, dtype)}
     if slope is not None:
-        operations["fire"] = lambda u: _Fire.apply(u, slope)
+        operations["fire"] = functools.partial(_Fire.apply, slope)
     current = {STATE + n: v for n, v in states.items()}
     rows: dict[str, list[torch.Tensor]] = {n: [] for n in names[len(states) :]}
     # Slicing x[t] under autograd would write a full-size gradient for every step; unbind writes one.
@@ -60,12 +60,12 @@ class _Fire(torch.autograd.Function):
     """A spike whose derivative is the surrogate's expression ``slope``; differentiable again."""
 
     @staticmethod
-    def forward(ctx: Any, distance: torch.Tensor, slope: Expr) -> torch.Tensor:
+    def forward(ctx: Any, slope: Expr, distance: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(distance)
         ctx.slope = slope
         return (distance >= 0).to(distance.dtype)
 
     @staticmethod
-    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[None, torch.Tensor]:  # type: ignore[override]
         (distance,) = ctx.saved_tensors
-        return grad * evaluate([ctx.slope], {DISTANCE: distance})[0], None
+        return None, grad * evaluate([ctx.slope], {DISTANCE: distance})[0]

@@ -15,12 +15,16 @@ def smoothed(step: Graph, surrogate: Surrogate) -> Graph:
     """
     operations = {
         "fire": surrogate.smooth,
-        "select": lambda spike, a, b: spike * a + (1.0 - spike) * b,
+        "select": _blended,
         "detach": _attached,
     }
     values = {name: symbol(name) for name in step.inputs}
     found = evaluate(list(step.outputs.values()), values, operations)
     return Graph.make(dict(zip(step.outputs, found, strict=True)), step.inputs)
+
+
+def _blended(spike: Expr, a: Expr, b: Expr) -> Expr:
+    return spike * a + (1.0 - spike) * b
 
 
 def _attached(x: Expr) -> Expr:

@@ -20,13 +20,11 @@ are kept as far as the thread's mode allows, except that ``sigmoid`` rounds them
 accuracy up to 2**20 quarter turns, then lose it as if the argument were rounded to float64 once more, and give NaN
 from 2**45 on. ``pow_f64`` alone calls the C library, and so does not vectorise.
 
-The polynomials are minimax in relative error (Remez exchange at 50 digits, each coefficient then rounded):
-expm1(r) = r + r**2 P(r), |r| <= ln(2)/2; log1p(f) = f - f**2/2 + f**3 P(f), f + 1 in [sqrt(1/2), sqrt(2)];
-tanh(x) = x + x**3 P(x**2), |x| <= 0.625; sin(x) = x + x**3 P(x**2) and cos(x) = 1 - x**2/2 + x**4 P(x**2),
-|x| <= pi/4; atan(x) = x + x**3 P(x**2), |x| <= 1; erf(x) = x + x P(x**2), |x| <= 1; -log(erfc(x)) = P(x),
-1 <= x <= 4 (float32) or 6 (float64).
+The polynomials are minimax in relative error (Remez exchange at 50 digits, then rounded): expm1(r) = r + r**2 P(r),
+|r| <= ln(2)/2; log1p(f) = f - f**2/2 + f**3 P(f), f + 1 in [sqrt(1/2), sqrt(2)]; tanh(x) = x + x**3 P(x**2),
+|x| <= 0.625; sin(x) = x + x**3 P(x**2) and cos(x) = 1 - x**2/2 + x**4 P(x**2), |x| <= pi/4; atan(x) = x + x**3 P(x**2),
+|x| <= 1; erf(x) = x + x P(x**2), |x| <= 1; -log(erfc(x)) = P(x), 1 <= x <= 4 (float32) or 6 (float64).
 """
-
 # pyright: basic
 # Numba compiles the functions here for types that it finds out itself.
 
@@ -61,7 +59,7 @@ __all__ = [
     "sin_f32", "sin_f64", "tanh_f32", "tanh_f64",
 ]  # fmt: skip
 
-POLYNOMIALS_F32 = {
+POLYNOMIALS_F32: dict[str, tuple[float, ...]] = {
     "expm1": (0.49999997, 0.16666543, 0.0416672, 0.0083665475, 0.0013882515),
     "log1p": (0.3333333, -0.25000823, 0.20001233, -0.16623299, 0.14201553, -0.13160582, 0.12763326, -0.076356545),
     "tanh": (-0.3333328, 0.13331442, -0.053739715, 0.020639088, -0.0057049883),
@@ -71,7 +69,7 @@ POLYNOMIALS_F32 = {
     "erf": (0.12837917, -0.37612626, 0.112835854, -0.026853811, 0.0051883277, -0.0008010193, 7.853859e-05),
     "erfc_log": (0.00034152795, 1.1270891, 0.63814485, 0.10310673, -0.021838052, 0.0029476553, -0.00018637888),
 }  # fmt: skip
-POLYNOMIALS_F64 = {
+POLYNOMIALS_F64: dict[str, tuple[float, ...]] = {
     "expm1": (0.5, 0.16666666666666677, 0.041666666666666505, 0.008333333333321655, 0.0013888888888962609,
         0.00019841269886073238, 2.4801587172226458e-05, 2.755724425436776e-06, 2.755740277763757e-07,
         2.5109024406159476e-08, 2.0875328417497157e-09),
