@@ -1,6 +1,7 @@
 """The architecture of ARCHITECTURE.md, enforced: layers, imports, budgets, what may be imported where."""
 
 import ast
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ LAYERS = {
     "models": 2, "solvers": 2, "surrogates": 2, "plasticity": 2,
     "kernels": 3,
     "nn": 4, "sim": 4,
-    "coding": 5, "learn": 5, "nets": 5, "data": 5, "simulate": 5, "energy": 5, "hardware": 5, "nir": 5,
+    "coding": 5, "learn": 5, "nets": 5, "data": 5, "simulation": 5, "energy": 5, "hardware": 5, "nir": 5,
     "train": 6, "report": 6, "recipes": 6, "cli": 6, "plot": 6, "check": 6, "__main__": 6,
 }  # fmt: skip
 # Within layer 2: models know no solver and no surrogate.
@@ -152,3 +153,10 @@ def test_public_names_exist() -> None:
         assert getattr(spikeloom, name) is not None
     with pytest.raises(AttributeError, match="Did you mean LIF"):
         spikeloom.LIFF  # noqa: B018
+
+
+def test_no_public_name_is_hidden_by_a_module_of_that_name() -> None:
+    # Importing spikeloom.simulate as a module would put the module in the place of the function sl.simulate.
+    modules = {m.name for m in pkgutil.iter_modules(spikeloom.__path__)}
+    found = {name for name in spikeloom.__all__ if name in modules}
+    assert all(spikeloom._MODULES.get(name) == name for name in found)

@@ -266,3 +266,14 @@ def test_an_inner_value_and_an_absent_one() -> None:
 def test_branches_of_one_choice_meet_in_one_choice() -> None:
     (adjoint,) = gradient([(m.where(B > 0.0, A * 2.0, A * 3.0), symbol("g"))], [A])
     assert str(adjoint) == "where((b > 0), (g * 2), (g * 3))"
+
+
+def test_a_node_shared_by_two_untaken_branches_lets_no_nan_out() -> None:
+    """log(w) under w > 0 and under w > 1/2: at w = 0 neither is taken, at 0.25 one, at 1 both."""
+    w = symbol("w")
+    root = m.log(w)
+    expression = m.where(w > 0.0, root, 0.0) + m.where(w > 0.5, root, 0.0)
+    (slope,) = gradient([(expression, symbol("g"))], [w])
+    values = torch.tensor([0.0, -1.0, 0.25, 1.0], dtype=torch.float64)
+    found = evaluate([slope], {"w": values, "g": torch.ones(4, dtype=torch.float64)})[0]
+    assert found.tolist() == [0.0, 0.0, 4.0, 2.0]

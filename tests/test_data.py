@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.data.arrays import Labelled
+from spikeloom.data.augment import random_shifts, shifted
 from spikeloom.data.digits import load_digits
 from spikeloom.data.splits import stratified_split
 from spikeloom.errors import NonFiniteError, ParameterError, ShapeError
@@ -98,3 +100,31 @@ def test_labelled_refuses_what_does_not_fit() -> None:
         Labelled(np.zeros((3, 2), np.float32), np.zeros(4, np.int64))
     with pytest.raises(NonFiniteError, match="NaN or infinity"):
         Labelled(np.full((1, 2), np.nan, np.float32), np.zeros(1, np.int64))
+
+
+def test_whole_pixels_are_moved_exactly() -> None:
+    image = torch.arange(1.0, 13.0).reshape(1, 3, 4)
+    moved = shifted(image, torch.tensor([[1.0, -2.0]]))[0]
+    expected = torch.zeros(3, 4)
+    expected[1:, :2] = image[0, :2, 2:]
+    assert torch.equal(moved, expected)
+
+
+def test_fractions_of_pixels_are_interpolated() -> None:
+    images = torch.zeros(2, 5, 5)
+    images[:, 2, 2] = 1.0
+    moved = shifted(images, torch.tensor([[0.25, 0.5], [0.0, 0.0]]))
+    # Bilinear: the products of the parts along both axes.
+    assert moved[0, 2:4, 2:4].tolist() == [[0.375, 0.375], [0.125, 0.125]]
+    assert moved[0].sum().item() == 1.0
+    assert torch.equal(moved[1], images[1])
+
+
+def test_random_shifts_stay_in_range_and_follow_their_generator() -> None:
+    ramp = torch.arange(8.0).expand(1000, 8, 8)
+    first, again = (random_shifts(ramp, 0.5, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, again)
+    moved = ramp[:, 4, 4] - first[:, 4, 4]  # on a ramp the change is the offset
+    assert moved.abs().max() <= 0.5
+    assert moved.mean().abs() < 0.05
+    assert moved.std().item() == pytest.approx(1 / 12**0.5, rel=0.05)  # of an even distribution of width 1

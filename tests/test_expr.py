@@ -68,10 +68,15 @@ def test_integer_powers_multiply_and_others_do_not() -> None:
 def test_numpy_numbers_and_quantities_join_in() -> None:
     assert at(np.float64(2.0) * symbol("a"), a=3.0) == 6.0
     assert at(np.float32(2.0) - symbol("a"), a=3.0) == -1.0
+    assert at(np.float64(2.0) / symbol("a") ** np.int64(2), a=4.0) == 0.125
+    assert at(m.where(np.float64(2.0) > symbol("a"), 1.0, 0.0), a=3.0) == 0.0
+    for foreign in (lambda: np.exp(N), lambda: math.exp(N), lambda: torch.exp(N), lambda: np.float64(2.0) == N):
+        with pytest.raises(ModelError, match=r"cannot be traced.*sl.math|equal"):
+            foreign()  # type: ignore[arg-type]
     assert (V - 15 * mV).unit == mV
     assert ((15 * mV) - V).unit == mV
     with pytest.raises(DimensionError, match="cannot subtract mV and V"):
-        V - 0.015 * volt
+        assert (V - 0.015 * volt).unit
 
 
 def test_foreign_values_and_wrong_arity_are_refused() -> None:

@@ -27,7 +27,7 @@ def fixed_point(current: float) -> dict[str, float]:
         states = sl.models.base.Values(v=v, **steady_gates(v))
         return HH.derivative(states, sl.models.base.Values(i=current))["v"]
 
-    v = float(scipy.optimize.brentq(drift, -75.0, -35.0, xtol=1e-13))
+    v = float(scipy.optimize.brentq(drift, -75.0, -35.0, xtol=1e-13))  # type: ignore[arg-type]
     return {"v": v, **steady_gates(v)}
 
 

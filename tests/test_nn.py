@@ -306,6 +306,8 @@ def test_what_is_no_part_of_a_net():
         sl.nn.Neuron(torch.nn.ReLU())
     with pytest.raises(ModelError, match=r"no state or input 'w'"):
         sl.nn.Neuron(sl.LIF(), into="w")
+    with pytest.raises(ParameterError, match=r"into: got the timer remaining"):
+        sl.nn.Neuron(sl.Refractory(sl.LIF()), into="remaining")
     with pytest.raises(ParameterError, match=r"surrogate.*a value such as sl\.ATan\(\)"):
         sl.nn.Neuron(sl.LIF(), surrogate=sl.ATan)
     with pytest.raises(ParameterError, match=r"solver.*a value such as"):

@@ -131,6 +131,20 @@ def test_learned_values_are_parameters_and_nothing_else_is():
     assert all(p.grad is not None and bool(torch.isfinite(p.grad).all()) for p in layer.parameters())
 
 
+def test_a_channels_gradient_is_the_sum_over_its_neurons():
+    taus, x = np.array([4.0, 9.0]).reshape(2, 1, 1), torch.rand(9, 3, 2, 4, 5, dtype=torch.float64)
+    per_channel = sl.nn.Neuron(sl.LIF(tau=taus), learn="tau").double()
+    per_neuron = sl.nn.Neuron(sl.LIF(tau=np.broadcast_to(taus, (2, 4, 5))), learn="tau").double()
+    for layer in (per_channel, per_neuron):
+        y, state = layer(x)
+        (y.sum() + (state["v"] ** 2).sum()).backward()
+    few, many = per_channel.raw["tau"].grad, per_neuron.raw["tau"].grad
+    assert few is not None
+    assert many is not None
+    assert few.abs().min() > 0
+    torch.testing.assert_close(few, many.sum((1, 2), keepdim=True), rtol=1e-6, atol=0)
+
+
 BOUNDS = {"low": (1.0, math.inf), "high": (-math.inf, 0.0), "both": (0.0, 1.0), "free": (-math.inf, math.inf)}
 
 
@@ -208,6 +222,7 @@ def test_what_cannot_be_learned():
         (sl.LIF(), "v", "r"),  # jumps of the membrane do not pass the resistance
         (sl.IF(), "v", "c"),
         (sl.Refractory(sl.LIF(), t_ref=3.0), "v", "t_ref"),  # rounded to whole steps
+        (sl.Peak(sl.LIF(), v_peak=3.0), "v", "v_peak"),  # seen by recorders only
     ],
 )
 def test_a_parameter_that_no_gradient_reaches_is_refused(model, into, name):

@@ -184,6 +184,58 @@ def test_safetensors_round_trip(tmp_path):
 # Transformations
 
 
+def test_forward_mode_is_the_references():
+    """Torch passes over a tangent that an operator does not know: zeros without a word."""
+    layer, x = sl.nn.Neuron(sl.LI(tau=10.0)), inputs(3, 1, 2).double()
+
+    def total(z: torch.Tensor) -> torch.Tensor:
+        return layer(z)[0][-1].sum()
+
+    for jvp in (torch.func.jvp, torch.autograd.functional.jvp):
+        with sl.backend("reference"):
+            tangent = jvp(total, (x,), (torch.ones_like(x),))[1]
+        assert tangent.item() == pytest.approx(2 * (1 + math.exp(-0.1) + math.exp(-0.2)), rel=1e-12)
+    with pytest.raises(sl.errors.BackendError, match=r'forward-mode.*sl\.backend\("reference"\)'):
+        torch.func.jvp(total, (x,), (torch.ones_like(x),))
+
+
+@pytest.mark.parametrize("name", [None, "reference"], ids=["default", "reference"])
+def test_any_memory_layout(name):
+    """Batch-first data transposed, broadcast inputs and states: views with other strides."""
+    layer = sl.nn.Neuron(sl.ALIF(tau=np.array([5.0, 9.0, 30.0])))
+    batch_first = inputs(4, 11, 3).requires_grad_()
+    plain = batch_first.detach().transpose(0, 1).contiguous().requires_grad_()
+    with sl.backend(name):
+        y, _ = layer(plain)
+        z, _ = layer(batch_first.transpose(0, 1), sl.State(v=torch.zeros(1).expand(4, 3), a=torch.zeros(3, 4).T))
+        y.sum().backward()
+        z.sum().backward()
+        assert torch.equal(z, y)
+        assert plain.grad is not None
+        assert batch_first.grad is not None
+        assert torch.equal(batch_first.grad.transpose(0, 1), plain.grad)
+        spread = inputs(11, 1, 3).expand(11, 4, 3)
+        assert torch.equal(layer(spread)[0], layer(spread.contiguous())[0])
+
+
+def test_second_derivatives_are_the_references():
+    """The fused kernels have first derivatives only; zeros without a word would be worse than an error."""
+    layer, x = sl.nn.Neuron(sl.LI(tau=10.0)), inputs(3, 1, 2).double().requires_grad_()
+
+    def gradient() -> torch.Tensor:
+        return torch.autograd.grad((layer(x)[0] ** 2).sum(), x, create_graph=True)[0]
+
+    with pytest.raises(sl.errors.BackendError, match=r'sl\.backend\("reference"\)'):
+        gradient().sum().backward()
+    with sl.backend("reference"):
+        gradient().sum().backward()
+    d = math.exp(-0.1)  # y = D x with D_tk = d^(t - k): the second derivative of sum y^2 along 1 is 2 D^T D 1
+    decay = torch.tensor([[1.0, 0.0, 0.0], [d, 1.0, 0.0], [d * d, d, 1.0]], dtype=torch.float64)
+    assert x.grad is not None
+    expected = (2 * decay.T @ decay @ torch.ones(3, dtype=torch.float64)).view(3, 1, 1).expand(3, 1, 2)
+    torch.testing.assert_close(x.grad, expected, rtol=1e-12, atol=0)
+
+
 def test_activation_checkpointing_gives_the_same_gradients():
     net, x = net_of(4, 6, 3).double(), inputs(12, 2, 4).double()
     gradients = []

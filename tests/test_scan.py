@@ -56,6 +56,15 @@ def test_no_steps_pass_state_and_gradient_through() -> None:
     assert v.grad.tolist() == [[3.0, 3.0]]
 
 
+def test_gradient_from_the_final_state_alone_of_a_model_that_saves_nothing() -> None:
+    """A leaky integrator: d final / d x_t is exp(-dt/tau) to the number of steps left."""
+    x = torch.zeros(4, 1, 2, dtype=torch.float64, requires_grad=True)
+    sl.scan(sl.LI(tau=2.0), {"v": x}).final["v"].sum().backward()
+    assert x.grad is not None
+    expected = torch.exp(-0.5 * torch.arange(3, -1, -1, dtype=torch.float64))
+    torch.testing.assert_close(x.grad[:, 0, 0], expected, rtol=1e-14, atol=0)
+
+
 def test_non_contiguous_inputs() -> None:
     base = drive(6, 5, 4)
     views = [base.transpose(0, 1), base[:, :, ::2], base.flip(0), base[:, :1].expand(6, 3, 4)]
@@ -208,7 +217,7 @@ def test_opcheck_backward() -> None:
     rows, finals, saved = outputs[:2], outputs[2:3], outputs[3:]
     needed = [x.detach() for x in streams]
     details = (text, recorded, wanted, *rest)
-    torch.library.opcheck(scan_backward_op, (rows, finals, saved, needed, [c.detach() for c in prepared], *details))
+    torch.library.opcheck(scan_backward_op, (rows, finals, saved, needed, [c.detach() for c in prepared], 7, *details))
 
 
 def test_double_backward_needs_the_reference() -> None:
@@ -280,3 +289,25 @@ def test_importing_stays_light() -> None:
     seconds, modules = done.stdout.splitlines()
     assert float(seconds) < 0.5 * 4  # the promise is 0.5 s on a quiet machine; CI's is shared
     assert modules == "[]"
+
+
+def test_a_state_recorded_twice_counts_once() -> None:
+    found = []
+    for record in (("v",), ("v", "v")):
+        x = torch.full((4, 1, 1), 0.3, requires_grad=True)
+        sl.scan(sl.LIF(tau=10.0), {"v": x}, record=record).states["v"].sum().backward()
+        found.append(x.grad)
+    assert torch.equal(found[0], found[1])
+
+
+def test_a_current_given_as_a_function_may_have_a_unit() -> None:
+    lif = sl.LIF(tau=10.0, v_threshold=1e9)
+    plain = sl.simulate(lif, lambda t: t * 100.0, 2.0, 0.5)["v"]
+    assert np.array_equal(sl.simulate(lif, lambda t: t * 100.0 * sl.pA, 2.0, 0.5)["v"], plain)
+    assert plain.shape == (5,)
+    with pytest.raises(ParameterError, match="shorter than a step"):
+        sl.simulate(lif, 1.0, duration=1.0, dt=5.0)
+    with pytest.raises(ParameterError, match="needs a neuron model"):
+        sl.simulate(sl.LIF, 1.0, duration=1.0)  # type: ignore[arg-type]
+    with pytest.raises(ModelError, match="expected a solver"):
+        sl.simulate(lif, 1.0, duration=1.0, solver="euler")  # type: ignore[arg-type]

@@ -82,10 +82,10 @@ def test_trap_24_units_are_checked_and_converted():
 
 
 @pytest.mark.parametrize("tau", [1.0, 5.0, 50.0])
-@pytest.mark.parametrize("dt", [1.0, 0.2])
+@pytest.mark.parametrize("dt", [1.0, 0.5])
 def test_trap_24_a_constant_input_settles_at_itself(backend, tau, dt):
     """A constant input of 1 settles at 4 with default constants, and at something else for another step."""
-    steps = round(60 * tau / dt)
+    steps = round(30 * tau / dt)
     assert membrane(sl.LI(tau=tau), *([1.0] * steps), into="i", dt=dt)[-1] == pytest.approx(1.0, abs=1e-12)
 
 

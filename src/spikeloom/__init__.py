@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .models.declare import input, option, param, state, timer
     from .nn.recording import record
     from .nn.state import State
-    from .simulate import simulate
+    from .simulation import simulate
     from .surrogates import ATan, FastSigmoid, Gaussian, Sigmoid, Triangle
     from .units import Hz, Mohm, ms, mV, nA, nS, pA, pF, second, uA_per_cm2, uF_per_cm2
 
@@ -50,7 +50,7 @@ _NAMES = {
     **dict.fromkeys(("input", "option", "param", "state", "timer"), "models.declare"),
     "record": "nn.recording",
     "State": "nn.state",
-    "simulate": "simulate",
+    "simulate": "simulation",
     **dict.fromkeys(("ATan", "FastSigmoid", "Gaussian", "Sigmoid", "Triangle"), "surrogates"),
     **dict.fromkeys(("Hz", "Mohm", "mV", "ms", "nA", "nS", "pA", "pF", "second"), "units"),
     **dict.fromkeys(("uA_per_cm2", "uF_per_cm2"), "units"),

@@ -17,7 +17,7 @@ from .kernels.scan.scan import ScanResult, initial_state, scan
 from .kernels.scan.smooth import smoothed
 from .kernels.step import step_function
 from .lang.evaluate import evaluate
-from .models.base import NeuronModel
+from .models.base import NeuronModel, require_model
 from .nn.neuron import Neuron
 from .solvers import Solver, default_solver
 from .surrogates import ATan, Surrogate
@@ -89,6 +89,7 @@ def check_model(
     True
     """
     instance = model() if isinstance(model, type) else model
+    require_model("check_model", instance)
     case = Case(instance, solver=solver, into=into, dt=dt)
     checks: dict[str, Callable[[], None]] = {
         "units": instance.check_units,

@@ -56,7 +56,7 @@ class Surrogate(ABC):
 
 @dataclasses.dataclass(frozen=True)
 class ATan(Surrogate):
-    """``1 / (1 + (pi x / 2)²)`` (Fang et al. 2021, eq. 11 with alpha = 2 and peak 1).
+    """``1 / (1 + (pi x / 2)²)``: Fang et al. 2021, eq. 11, scaled to peak 1; their alpha is 1 / width.
 
     >>> ATan().derivative(0.0), ATan(width=0.5).derivative(0.0)
     (1.0, 1.0)

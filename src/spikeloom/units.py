@@ -55,6 +55,10 @@ class Unit:
             return Quantity(value.value, value.unit * self)
         return Quantity(value, self)
 
+    def __rtruediv__(self, value: object) -> Any:
+        """``1 / mV`` is a unit, ``0.04 / mV`` a quantity."""
+        return self**-1 if value == 1 else Quantity(value, self**-1)
+
     def same_as(self, other: Unit) -> bool:
         """Whether dimension and scale agree; the name does not matter."""
         return self.dimension == other.dimension and self.decade == other.decade

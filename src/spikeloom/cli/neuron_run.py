@@ -13,7 +13,7 @@ from ..models.equations import equations
 from ..plot import fi_curve
 from ..plot import trace as draw_trace
 from ..report.neuron import NeuronReport, write_neuron_report
-from ..simulate import Trace, simulate
+from ..simulation import Trace, simulate
 from ..train.progress import show_status
 from ..train.provenance import machine, versions
 from ..train.run_folder import RunFolder, plain_config

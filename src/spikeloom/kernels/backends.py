@@ -37,6 +37,7 @@ def backend(name: str | None, *, strict: bool = False) -> Generator[None, None, 
     models without exp, log and the like then give the reference's bits.
 
     >>> import torch, spikeloom as sl
+    >>> earlier = sl.last_kernels()
     >>> with sl.backend("reference"):
     ...     y, state = sl.nn.Neuron(sl.LIF())(torch.ones(3, 1, 2))
     >>> sl.last_kernels()

@@ -59,7 +59,7 @@ def _compute(
 ) -> list[torch.Tensor]:
     numbers = {name: to_tensor(value, torch.float64, device) for name, value in values.items()}
     numbers["dt"] = torch.tensor(dt, dtype=torch.float64, device=device)
-    operations = {"propagator": _Propagator(), "where": functools.partial(where_in, torch.float64)}
+    operations = {"propagator": _Propagator(device), "where": functools.partial(where_in, torch.float64)}
     found = evaluate(program.prepare, numbers, operations)
     return [_laid_out(torch.as_tensor(c, dtype=torch.float64, device=device), features).to(dtype) for c in found]
 
@@ -87,14 +87,15 @@ def _laid_out(value: torch.Tensor, features: Features) -> torch.Tensor:
 class _Propagator:
     """Entries of matrix exponentials; each matrix is exponentiated once however many entries are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._done: dict[tuple[int, ...], tuple[torch.Tensor, tuple[Any, ...]]] = {}
 
     def __call__(self, index: tuple[int, int], *entries: Any) -> torch.Tensor:
         key = tuple(map(id, entries))
         if key not in self._done:
             size = round(len(entries) ** 0.5)
-            tensors = [torch.as_tensor(e, dtype=torch.float64) for e in entries]
+            tensors = [torch.as_tensor(e, dtype=torch.float64, device=self._device) for e in entries]
             # torch declares no types for broadcast_tensors
             flat = torch.stack(torch.broadcast_tensors(*tensors), -1)  # pyright: ignore[reportUnknownArgumentType]
             matrix = flat.reshape(*flat.shape[:-1], size, size)

@@ -11,7 +11,7 @@ from ..lang.analysis import invariant, operation_counts, replace, symbols
 from ..lang.canonical import canonical, is_const
 from ..lang.expr import Expr, lift, symbol
 from ..lang.graph import Graph
-from ..models.base import NeuronModel
+from ..models.base import NeuronModel, require_model
 from ..solvers import Solver, default_solver
 from ..surrogates import Surrogate
 from ..units import Unit
@@ -77,7 +77,12 @@ def program(model: NeuronModel, solver: Solver | None, surrogate: Surrogate, int
     >>> p.operation_counts()["step"]
     {'add': 2, 'detach': 1, 'fire': 1, 'mul': 2, 'select': 1, 'sub': 2}
     """
+    require_model("a program", model)
+    if solver is not None and not isinstance(solver, Solver):
+        raise ModelError("solver", got=repr(solver), expected="a solver such as sl.solvers.RK4()")
     for name in into:
+        if name in model.states and model.states[name].timer:
+            raise ModelError(f"{type(model).__name__}: {name} is a timer", got="a stream into it", expected="a state")
         if name not in {**model.states, **model.inputs}:
             known = [*model.states, *model.inputs]
             raise ModelError(f"{type(model).__name__} has no state or input {name!r}", mend=did_you_mean(name, known))

@@ -72,7 +72,24 @@ def _combined(parts: Sequence[_Adjoint]) -> _Adjoint:
             current, merged = _absorb(current, merged)
     if len(merged) == 1:
         return merged[0]
-    return _Adjoint((), _total(merged))
+    return _Adjoint(_either([part.guard for part in merged]), _total(merged))
+
+
+def _either(guards: Sequence[Guard]) -> Guard:
+    """A guard that holds where any of ``guards`` does: elsewhere nothing arrived, and nothing may leak on."""
+    if not all(guards):
+        return ()
+    none: Expr | None = None
+    for guard in guards:
+        holds: Expr | None = None
+        for condition, outcome in guard:
+            single = condition if outcome else _raw("not", condition)
+            holds = single if holds is None else _raw("and", holds, single)
+        assert holds is not None  # no guard is empty here
+        missed = _raw("not", holds)
+        none = missed if none is None else _raw("and", none, missed)
+    assert none is not None
+    return ((_raw("not", none), True),)
 
 
 def _absorb(part: _Adjoint, merged: list[_Adjoint]) -> tuple[_Adjoint | None, list[_Adjoint]]:

@@ -7,6 +7,7 @@ Every node knows its physical unit, so a dimension error is raised at the operat
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from types import MappingProxyType
@@ -125,8 +126,32 @@ class Expr:
             mend="Write sl.math.where(condition, a, b) instead of `if`, `and`, `or`, `min` or `max`.",
         )
 
+    def __float__(self) -> float:
+        raise self._foreign("a function that wants a number, such as math.exp")
+
+    def __array_ufunc__(self, ufunc: object, _: str, *values: object, **__: object) -> object:
+        # A NumPy number on the left of an operator arrives here, too.
+        name = str(getattr(ufunc, "__name__", ufunc))
+        if name not in _NUMPY_OPERATORS:
+            raise self._foreign(f"NumPy's {name}")
+        return getattr(operator, _NUMPY_OPERATORS[name])(*map(lift, values))
+
+    @classmethod
+    def __torch_function__(cls, function: object, *_: object, **__: object) -> object:
+        raise cls("const", data=0.0)._foreign(f"torch's {getattr(function, '__name__', function)}")
+
+    def _foreign(self, function: str) -> ModelError:
+        mend = "Use the functions of sl.math: they work on numbers, tensors and traced equations alike."
+        return ModelError("an equation calls a function that cannot be traced", got=function, mend=mend)
+
     def __str__(self) -> str:
         return spell(self)
+
+
+_NUMPY_OPERATORS = {
+    "add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "power": "pow", "greater": "gt",
+    "greater_equal": "ge", "less": "lt", "less_equal": "le", "equal": "eq", "not_equal": "ne",
+}  # fmt: skip
 
 
 def lift(value: object) -> Expr:

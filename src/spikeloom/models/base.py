@@ -85,7 +85,10 @@ class NeuronModel:
         if cls.derivative is not NeuronModel.derivative and cls.__init__ is NeuronModel.__init__:  # not a wrapper
             cls().check_units()
 
-    def __init__(self, **values: object) -> None:
+    def __init__(self, *positional: object, **values: object) -> None:
+        if positional:
+            mend = f"Name each parameter, as in {type(self).__name__}({next(iter(self.params), 'name')}=...)."
+            raise ParameterError(f"{type(self).__name__} takes no unnamed values", got=positional, mend=mend)
         known = {**self.params, **self.options}
         for name in values:
             if name not in known:
@@ -196,6 +199,9 @@ class NeuronModel:
         if isinstance(quantity, Expr) and quantity.boolean:
             mend = "Return the quantity that is >= 0 at a spike, such as s.v - self.v_threshold."
             raise ModelError(f"{label}.threshold is a condition", got=str(quantity), expected="a quantity", mend=mend)
+        if quantity is None and any(not self.states[name].timer for name in bound.reset(s)):
+            mend = "Define threshold(self, s), or check its spelling."
+            raise ModelError(f"{label} has a reset but no threshold, so it would never fire", mend=mend)
         if isinstance(held, Expr) and not held.boolean:
             raise ModelError(f"{label}.refractory is a number", got=str(held), expected="a condition")
 
@@ -233,7 +239,7 @@ class Wrapper(NeuronModel):
     """A model around another one: it adds parts and replaces single methods, and passes the rest on."""
 
     def __init__(self, inner: NeuronModel, **values: object) -> None:
-        _check_model(type(self).__name__, inner)
+        require_model(type(self).__name__, inner)
         for table in ("params", "states", "inputs", "options"):
             own, theirs = getattr(type(self), table), getattr(inner, table)
             both = set(own) & set(theirs)
@@ -323,9 +329,10 @@ def _checked(name: str, declared: Param, value: object, model: NeuronModel) -> f
     return array
 
 
-def _check_model(wrapper: str, inner: object) -> None:
-    if not isinstance(inner, NeuronModel):
-        raise ParameterError(f"{wrapper} wraps a model", got=repr(inner), expected="one such as sl.LIF()")
+def require_model(who: str, value: object) -> None:
+    """Raise ParameterError unless ``value`` is a neuron model (and not its class, or a layer)."""
+    if not isinstance(value, NeuronModel):
+        raise ParameterError(f"{who} needs a neuron model", got=repr(value), expected="one such as sl.LIF()")
 
 
 def _comparable(value: float | np.ndarray) -> object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from ..errors import DimensionError
 from ..units import Unit, ms, one, plain
 
 
@@ -52,11 +53,13 @@ def param(
     inclusive: bool = False,
 ) -> Any:
     """Declare a parameter. ``low`` and ``high`` bound it; with ``inclusive`` the bounds themselves are allowed."""
+    _checked_unit(unit)
     return Param(float(plain(default, unit, "a default")), unit, low, high, inclusive)  # type: ignore[arg-type]
 
 
 def state(default: object, unit: Unit = one) -> Any:
     """Declare a state with its initial value. The first one declared is the membrane."""
+    _checked_unit(unit)
     return State(float(plain(default, unit, "an initial value")), unit)  # type: ignore[arg-type]
 
 
@@ -67,9 +70,15 @@ def timer() -> Any:
 
 def input(unit: Unit = one) -> Any:
     """Declare an input that is held over each step."""
+    _checked_unit(unit)
     return Input(unit)
 
 
 def option(default: str, *choices: str) -> Any:
     """Declare a choice between named kinds of equations."""
     return Option(default, (default, *(c for c in choices if c != default)))
+
+
+def _checked_unit(unit: object) -> None:
+    if not isinstance(unit, Unit):
+        raise DimensionError("a declaration's unit", got=repr(unit), expected="a unit such as sl.ms or 1 / sl.mV")

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 
 from ..errors import ParameterError, ShapeError, did_you_mean
-from ..kernels.program import Program, program
+from ..kernels.program import CONSTANT, Program, program
 from ..kernels.scan.scan import checked_dt, scan
 from ..lang.expr import Expr, topological
 from ..models.base import NeuronModel
 from ..solvers import Solver
 from ..surrogates import ATan, Surrogate
+from ..units import Quantity
 from .layer import Layer, checked_parts, checked_sequence
 from .ranges import Range
 from .recording import recorders_of
@@ -43,7 +44,7 @@ class Neuron(Layer):
 
     def __init__(
         self, model: NeuronModel, *, learn: Sequence[str] = (), surrogate: Surrogate | None = None,
-        solver: Solver | None = None, dt: float = 1.0, into: str | None = None,
+        solver: Solver | None = None, dt: float | Quantity = 1.0, into: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if not isinstance(model, NeuronModel):
@@ -54,6 +55,8 @@ class Neuron(Layer):
         self.model, self.solver, self.dt = model, solver, checked_dt(dt)
         self.surrogate = surrogate or ATan()
         self.into = into or model.membrane
+        if self.into in model.states and model.states[self.into].timer:
+            raise ParameterError("into", got=f"the timer {self.into}", expected="a state or an input")
         self.raw = torch.nn.ParameterDict()
         learnable = _learnable(model, self._program())  # what cannot run is refused here, not at the first call
         for name in (learn,) if isinstance(learn, str) else learn:
@@ -101,18 +104,21 @@ class Neuron(Layer):
 
 def _learnable(model: NeuronModel, found: Program) -> list[str]:
     """Parameters that a gradient can reach: not those without use here, nor those behind a rounding to steps."""
+    used = _names(found.dynamics)
+    prepared = [e for k, e in enumerate(found.prepare) if f"{CONSTANT}{k}" in used]
     initial = [e for e in model.symbolic().initial_values().values() if isinstance(e, Expr)]
-    reached = {str(e.data) for e in _smooth([*found.prepare, *initial]) if e.op == "symbol"}
+    reached = _names([*prepared, *initial])
     return [name for name in model.params if name in reached]
 
 
-def _smooth(roots: Sequence[Expr]) -> list[Expr]:
-    """All nodes below ``roots`` on ways that a gradient can take."""
-    found, reached = list[Expr](), {id(root) for root in roots}
+def _names(roots: Sequence[Expr]) -> set[str]:
+    """Symbols below ``roots`` on ways that a gradient can take."""
+    reached, found = {id(root) for root in roots}, set[str]()
     for expr in reversed(topological(roots)):
         if id(expr) in reached and expr.op not in ("detach", "ceil") and not expr.boolean:
-            found.append(expr)
             reached |= {id(a) for a in expr.args}
+            if expr.op == "symbol":
+                found.add(str(expr.data))
     return found
 
 

@@ -94,12 +94,12 @@ def empty(like: torch.Tensor, shape: Sequence[int], dtype: torch.dtype | None = 
 
 def _scan_backward(
     grad_rows: Sequence[torch.Tensor], grad_finals: Sequence[torch.Tensor], saved: Sequence[torch.Tensor],
-    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor],
+    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor], steps: int,
     text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
 ) -> list[torch.Tensor]:  # fmt: skip
     """Adjoints of states ``[M]``, wanted streams ``[T, M]`` and wanted constants (in their own shape)."""
     layout = layout_of(text, recorded, wanted)
-    width, steps = grad_finals[0].numel(), grad_rows[0].shape[0] if grad_rows else saved[0].shape[0]
+    width = grad_finals[0].numel()
     carried = [g.clone(memory_format=torch.contiguous_format) for g in grad_finals]
     given = [empty(carried[0], (steps, width)) for _ in layout.wanted_streams]
     sums = [carried[0].new_zeros(width, dtype=torch.float64) for _ in layout.wanted_constants]
@@ -119,11 +119,10 @@ def _scan_backward(
 
 def _fake_scan_backward(
     grad_rows: Sequence[torch.Tensor], grad_finals: Sequence[torch.Tensor], saved: Sequence[torch.Tensor],
-    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor],
+    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor], steps: int,
     text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
 ) -> list[torch.Tensor]:  # fmt: skip
     layout = layout_of(text, recorded, wanted)
-    steps = grad_rows[0].shape[0] if grad_rows else saved[0].shape[0]
     shapes = dict(zip(layout.constants, constants, strict=True))
     given = [grad_finals[0].new_empty((steps, grad_finals[0].numel())) for _ in layout.wanted_streams]
     return [
@@ -154,7 +153,9 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
     kept = [x for n, x in zip(layout.streams, streams, strict=True) if n in layout.needed_streams]
     saved = output[len(layout.rows) + len(layout.finals) :]
     ctx.save_for_backward(*saved, *kept, *constants)
-    ctx.shapes = [(states[0].dtype, o.shape, o.device) for o in output]
+    ctx.steps = streams[0].shape[0]
+    differentiable = output[: len(layout.rows) + len(layout.finals)]
+    ctx.shapes = [(states[0].dtype, o.shape, o.device) for o in differentiable]
 
 
 def _backward(ctx: Any, grads: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
@@ -164,13 +165,13 @@ def _backward(ctx: Any, grads: Sequence[torch.Tensor | None]) -> tuple[Any, ...]
     streams, constants = tensors[: len(layout.needed_streams)], tensors[len(layout.needed_streams) :]
     filled = [
         torch.zeros(shape, dtype=dtype, device=device) if g is None else g.to(dtype)
-        for g, (dtype, shape, device) in zip(grads, ctx.shapes, strict=True)
+        for g, (dtype, shape, device) in zip(grads, ctx.shapes, strict=False)
     ]
     rows, finals = (
         filled[: len(layout.rows)],
         filled[len(layout.rows) : len(layout.rows) + len(layout.finals)],
     )
-    found = iter(scan_backward_op(rows, finals, saved, streams, constants, *ctx.arguments))
+    found = iter(scan_backward_op(rows, finals, saved, streams, constants, ctx.steps, *ctx.arguments))
     by_state = [next(found) for _ in layout.states]
     by_stream = [next(found) if n in layout.wanted_streams else None for n in layout.streams]
     by_constant = [next(found) if n in layout.wanted_constants else None for n in layout.constants]
@@ -192,7 +193,7 @@ _HOW = "str text, str recorded, bool[] wanted, str label, str backend, bool stri
 _library.define(f"scan(Tensor[] streams, Tensor[] states, Tensor[] constants, {_HOW}) -> Tensor[]")
 _library.define(
     "scan_backward(Tensor[] grad_rows, Tensor[] grad_finals, Tensor[] saved, Tensor[] streams, Tensor[] constants, "
-    f"{_HOW}) -> Tensor[]"
+    f"int steps, {_HOW}) -> Tensor[]"
 )
 _library.impl("scan", _scan, "CompositeExplicitAutograd")
 _library.impl("scan_backward", _scan_backward, "CompositeExplicitAutograd")

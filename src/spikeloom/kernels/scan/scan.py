@@ -7,12 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 
 import torch
+from torch.autograd import forward_ad
 
-from ...errors import ModelError, NonFiniteError, ParameterError, ShapeError, StateError, did_you_mean
+from ...errors import BackendError, ModelError, NonFiniteError, ParameterError, ShapeError, StateError, did_you_mean
 from ...models.base import NeuronModel
 from ...solvers import Solver
 from ...surrogates import ATan, Surrogate
-from ...units import ms, plain
+from ...units import Quantity, ms, plain
 from .. import prepare
 from ..backends import choose, note_kernel
 from ..program import CONSTANT, SHOWN, SPIKE, STREAM, Program, program
@@ -33,7 +34,8 @@ class ScanResult:
 
 def scan(
     model: NeuronModel, streams: Tensors, state: Tensors | None = None, *, learned: Tensors | None = None,
-    solver: Solver | None = None, surrogate: Surrogate | None = None, dt: float = 1.0, record: Sequence[str] = (),
+    solver: Solver | None = None, surrogate: Surrogate | None = None, dt: float | Quantity = 1.0,
+    record: Sequence[str] = (),
 ) -> ScanResult:  # fmt: skip
     """Advance ``model`` over ``streams``: each ``[T, B, ...]``, named like an input (held) or a state (jumps).
 
@@ -48,7 +50,7 @@ def scan(
     >>> result.spikes.flatten().tolist()
     [0.0, 0.0, 1.0, 0.0, 1.0]
     """
-    dt = checked_dt(dt)
+    dt, record = checked_dt(dt), tuple(dict.fromkeys(record))
     chosen = surrogate or ATan()
     found = program(model, solver, chosen, tuple(streams))
     like, features = _checked_streams(streams)
@@ -156,6 +158,10 @@ def _on_kernels(
     label, backend, strict = how
     rows_of = [x.to(next(iter(initial.values())).dtype).flatten(1) for x in streams.values()]
     lanes_of = [s.flatten() for s in initial.values()]
+    if any(forward_ad.unpack_dual(t).tangent is not None for t in (*rows_of, *lanes_of, *constants)):
+        # Torch passes over a tangent that an operator does not know, which would give zeros.
+        mend = 'Run the model within sl.backend("reference").'
+        raise BackendError("the fused scan has no forward-mode derivatives", got="a dual tensor", mend=mend)
     wanted: list[bool] = []
     if torch.is_grad_enabled() and any(t.requires_grad for t in (*rows_of, *lanes_of, *constants)):
         wanted = [t.requires_grad for t in (*rows_of, *constants)]
@@ -181,7 +187,8 @@ def _unflattened(rows: Tensors, final: Tensors, x: torch.Tensor) -> ScanResult:
 
 
 def _check_finite(model: NeuronModel, final: Tensors) -> None:
-    """A NaN or an infinity anywhere in a run is still in the states at its end; looking there costs little.
+    """A NaN that entered a run is still in the states at its end, where looking costs little (an infinite input too,
+    unless a reset to a value wiped it out).
 
     On a GPU the look would wait for the kernels, so it is left to the loss there.
     """

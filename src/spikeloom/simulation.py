@@ -12,9 +12,9 @@ import torch
 
 from .errors import ModelError, ParameterError, ShapeError, did_you_mean
 from .kernels.scan.scan import checked_dt, initial_state, scan
-from .models.base import NeuronModel
+from .models.base import NeuronModel, require_model
 from .solvers import Solver
-from .units import ms, plain
+from .units import Quantity, ms, plain
 
 Current = float | np.ndarray | Callable[[np.ndarray], np.ndarray] | Any
 
@@ -61,10 +61,11 @@ class Trace:
 
 
 def simulate(
-    model: NeuronModel, current: Current, duration: float, dt: float = 0.1, *, into: str | None = None,
-    solver: Solver | None = None, record: Sequence[str] | None = None, state: Mapping[str, Any] | None = None,
+    model: NeuronModel, current: Current, duration: float | Quantity, dt: float | Quantity = 0.1, *,
+    into: str | None = None, solver: Solver | None = None, record: Sequence[str] | None = None,
+    state: Mapping[str, Any] | None = None,
 ) -> Trace:  # fmt: skip
-    """Drive ``model`` with ``current`` for ``duration`` ms in steps of ``dt`` ms, in float64.
+    """Drive ``model`` with ``current`` for ``duration`` ms (rounded to whole steps) in steps of ``dt`` ms, in float64.
 
     ``current`` (in the unit of the model's input ``into``, by default its first) is a number; an array ``[N]`` of
     constant currents, one neuron each; an array ``[T, N]``; or a function of the times ``[T]`` at which steps begin.
@@ -78,10 +79,15 @@ def simulate(
     >>> trace.spike_times.round(1).tolist()
     [13.9, 27.8, 41.7]
     """
+    require_model("simulate", model)
     dt, length = checked_dt(dt), plain(duration, ms, "duration")
     if not isinstance(length, (int, float)) or not 0 < length < math.inf:
         raise ParameterError("duration", got=length, expected="a finite time > 0 in ms")
-    steps = max(1, round(length / dt))
+    if length < dt:
+        raise ParameterError(
+            "duration is shorter than a step", got=f"{length:g} ms", expected=f"at least dt = {dt:g} ms"
+        )
+    steps = round(length / dt)
     target = _target(model, into)
     drive, single = _drive(model, target, current, np.arange(steps) * dt)
     x = torch.from_numpy(drive).unsqueeze(1)
@@ -108,12 +114,11 @@ def _target(model: NeuronModel, into: str | None) -> str:
 
 def _drive(model: NeuronModel, target: str, current: Current, begins: np.ndarray) -> tuple[np.ndarray, bool]:
     """The drive ``[T, N]``, and whether it is that of a single neuron given by a number or function."""
-    if callable(current):
-        current = current(begins)
-        if np.ndim(current) == 1:
-            current = np.asarray(current)[:, None]
-            return _checked(current, begins), True
     unit = (model.inputs.get(target) or model.states.get(target) or _unknown(model, target)).unit
+    if callable(current):
+        current = plain(current(begins), unit, "current")
+        if np.ndim(current) == 1:
+            return _checked(np.asarray(current)[:, None], begins), True
     values = np.asarray(plain(current, unit, "current"), dtype=np.float64)
     if values.ndim <= 1:
         constant = np.broadcast_to(values.reshape(1, -1), (len(begins), values.size))

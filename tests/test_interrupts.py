@@ -1,0 +1,63 @@
+"""Ctrl-C, also while torch is being imported."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from spikeloom.cli import main
+from spikeloom.cli.interrupts import interrupts_deferred
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.parametrize("wait", [0.0, 4.0], ids=["importing", "training"])
+def test_ctrl_c_stops_with_a_message(tmp_path: Path, wait: float) -> None:
+    command = [sys.executable, "-m", "spikeloom", "train", "digits", "--epochs", "100000", "--name", "long"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "runs" / "long").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    time.sleep(wait)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stdout == ""
+    assert "interrupted" in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "runs" / "long").exists()
+
+
+def test_a_deferred_interrupt_waits_for_the_end_of_the_block() -> None:
+    reached = []
+
+    def block(presses: int) -> None:
+        with interrupts_deferred():
+            for _ in range(presses):
+                signal.raise_signal(signal.SIGINT)
+                reached.append(presses)
+
+    before = signal.getsignal(signal.SIGINT)
+    block(0)
+    for presses in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            block(presses)
+    assert reached == [1, 2]  # the second press of two is not deferred
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_an_interrupt_in_disguise_is_an_interrupt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def disguised(arguments: list[str]) -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise ImportError("partially initialised module") from None
+
+    monkeypatch.setattr("spikeloom.cli.listing.run", disguised)
+    assert main(["list"]) == 130
