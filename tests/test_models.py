@@ -318,9 +318,7 @@ def test_wrappers_refuse_what_does_not_fit() -> None:
         sl.Refractory(sl.Refractory(sl.LIF()))
     with pytest.raises(ParameterError, match=r"Did you mean t_ref"):
         sl.Refractory(sl.LIF(), t_reff=2.0)
-    with pytest.raises(
-        ParameterError, match=r"Refractory needs a neuron model: got .*LIF.*, expected"
-    ):
+    with pytest.raises(ParameterError, match=r"Refractory needs a neuron model: got .*LIF.*, expected"):
         sl.Refractory(sl.LIF)  # type: ignore[arg-type]
 
     class Plain(sl.NeuronModel):

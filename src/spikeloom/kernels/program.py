@@ -78,8 +78,7 @@ def program(model: NeuronModel, solver: Solver | None, surrogate: Surrogate, int
     {'add': 2, 'detach': 1, 'fire': 1, 'mul': 2, 'select': 1, 'sub': 2}
     """
     require_model("a program", model)
-    if solver is not None and not isinstance(solver, Solver):
-        raise ModelError("solver", got=repr(solver), expected="a solver such as sl.solvers.RK4()")
+    _require_solver(solver)
     for name in into:
         if name in model.states and model.states[name].timer:
             raise ModelError(f"{type(model).__name__}: {name} is a timer", got="a stream into it", expected="a state")
@@ -87,6 +86,11 @@ def program(model: NeuronModel, solver: Solver | None, surrogate: Surrogate, int
             known = [*model.states, *model.inputs]
             raise ModelError(f"{type(model).__name__} has no state or input {name!r}", mend=did_you_mean(name, known))
     return _build(_Request(model.structure(), solver, surrogate, into, model))
+
+
+def _require_solver(value: object) -> None:
+    if value is not None and not isinstance(value, Solver):
+        raise ModelError("solver", got=repr(value), expected="a solver such as sl.solvers.RK4()")
 
 
 @functools.lru_cache(maxsize=512)
