@@ -15,7 +15,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # Longest prefix wins.
 LAYERS = {
-    "errors": 0, "units": 0, "spikes": 0,
+    "errors": 0, "units": 0, "spikes": 0, "stimuli": 0,
     "lang": 1,
     "models": 2, "solvers": 2, "surrogates": 2, "plasticity": 2,
     "kernels": 3,

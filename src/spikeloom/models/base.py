@@ -16,6 +16,7 @@ from ..errors import DimensionError, ModelError, ParameterError, did_you_mean
 from ..lang.expr import Expr, lift, symbol
 from ..units import Unit, ms, plain
 from .declare import Input, Option, Param, State
+from .presets import Preset
 
 
 class Values(SimpleNamespace):
@@ -59,6 +60,7 @@ class NeuronModel:
     states: ClassVar[Mapping[str, State]] = {}
     inputs: ClassVar[Mapping[str, Input]] = {}
     options: ClassVar[Mapping[str, Option]] = {}
+    presets: ClassVar[Mapping[str, Preset]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -143,6 +145,13 @@ class NeuronModel:
         return {}
 
     # -- the value
+
+    @classmethod
+    def preset(cls, name: str, **changes: object) -> Self:
+        """The model with the published parameters called ``name``, some of them changed."""
+        if name not in cls.presets:
+            raise ParameterError(f"{cls.__name__} has no preset {name!r}", mend=did_you_mean(name, cls.presets))
+        return cls(**{**cls.presets[name].values, **changes})
 
     @property
     def membrane(self) -> str:
