@@ -1,15 +1,12 @@
-"""A preset: published parameters of a model under a name, with the experiment in which it shows what it is known for."""
+"""A preset: published parameters of a model under a name, with the experiment that shows what it is known for."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from ..stimuli import Stimulus
-
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +24,7 @@ class Preset:
     current: float | Stimulus = 0.0
     duration: float = 200.0
     dt: float = 0.1
-    state: Mapping[str, float] = _NOTHING
+    state: Mapping[str, float] = dataclasses.field(default_factory=dict)
     solver: str = ""
 
 
