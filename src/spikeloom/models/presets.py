@@ -24,7 +24,7 @@ class Preset:
     current: float | Stimulus = 0.0
     duration: float = 200.0
     dt: float = 0.1
-    state: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    state: Mapping[str, float] = dataclasses.field(default_factory=dict[str, float])
     solver: str = ""
 
 
