@@ -13,7 +13,8 @@ import torch
 import spikeloom as sl
 from spikeloom.errors import DimensionError, ModelError, ParameterError
 from spikeloom.lang import math as m
-from spikeloom.models.base import NeuronModel, Wrapper
+from spikeloom.models.base import NeuronModel
+from spikeloom.models.wrapper import Wrapper
 from spikeloom.units import Hz, volt
 
 

@@ -14,7 +14,7 @@ from ..lang.graph import Graph
 from ..models.base import NeuronModel, require_model
 from ..solvers import Solver, default_solver
 from ..surrogates import Surrogate
-from ..units import Unit
+from ..units import one
 from .step import step_function
 
 STATE, STREAM, CONSTANT = "s.", "x.", "c"
@@ -26,11 +26,13 @@ class Program:
     """``prepare`` gives the constants from parameters and dt; ``step`` is one step over states and streams.
 
     Names in ``step``: states ``s.NAME``, streams ``x.NAME``, constants ``c0, c1, ...``; outputs ``next.NAME``,
-    ``spike``, ``shown.NAME``, and the surrogate's derivative ``slope`` over the symbol ``u``.
+    ``spike``, ``shown.NAME``, and the surrogate's derivative ``slope`` over the symbol ``u``. ``random`` names the
+    last of the streams, which hold random numbers.
     """
 
     states: tuple[str, ...]
     streams: tuple[str, ...]
+    random: tuple[str, ...]
     prepare: tuple[Expr, ...]
     step: Graph
 
@@ -67,7 +69,7 @@ class _Request:
 
 
 def program(model: NeuronModel, solver: Solver | None, surrogate: Surrogate, into: tuple[str, ...]) -> Program:
-    """The program of ``model`` with one stream into each name of ``into`` (a state: jumps; an input: held).
+    """The program of ``model`` with one stream into each name of ``into`` (an input: held; a state or port: arrives).
 
     >>> from spikeloom.models import LIF
     >>> from spikeloom.surrogates import ATan
@@ -80,11 +82,13 @@ def program(model: NeuronModel, solver: Solver | None, surrogate: Surrogate, int
     require_model("a program", model)
     _require_solver(solver)
     for name in into:
-        if name in model.states and model.states[name].timer:
-            raise ModelError(f"{type(model).__name__}: {name} is a timer", got="a stream into it", expected="a state")
-        if name not in {**model.states, **model.inputs}:
-            known = [*model.states, *model.inputs]
-            raise ModelError(f"{type(model).__name__} has no state or input {name!r}", mend=did_you_mean(name, known))
+        known = [*model.targets, *model.inputs]
+        if name in model.states and name not in known:
+            kind = "a timer" if model.states[name].timer else "an integral over each step"
+            raise ModelError(f"{type(model).__name__}: {name} is {kind}", got="a stream into it", expected="a state")
+        if name not in known:
+            what = f"{type(model).__name__} has no state or input {name!r}"
+            raise ModelError(what, mend=did_you_mean(name, known))
     return _build(_Request(model.structure(), solver, surrogate, into, model))
 
 
@@ -98,7 +102,10 @@ def _build(request: _Request) -> Program:
     model = request.model
     model.check_units()
     states = {name: symbol(STATE + name, s.unit) for name, s in model.states.items()}
-    streams = {name: symbol(STREAM + name, _stream_unit(model, name)) for name in request.into}
+    units = {**{name: held.unit for name, held in model.inputs.items()}, **model.targets}
+    random = model.random
+    streams = {name: symbol(STREAM + name, units[name]) for name in request.into}
+    streams |= {name: symbol(STREAM + name, one) for name in random}
     solver = request.solver or default_solver(model)
     step = step_function(model.symbolic(), solver, symbol("dt"), detach_reset=request.surrogate.detach_reset)
     result = step(states, streams)
@@ -117,11 +124,7 @@ def _build(request: _Request) -> Program:
     ]
     if SLOPE in outputs:
         inputs.append(DISTANCE)
-    return Program(tuple(states), request.into, tuple(prepare), Graph.make(outputs, inputs))
-
-
-def _stream_unit(model: NeuronModel, name: str) -> Unit:
-    return (model.states[name] if name in model.states else model.inputs[name]).unit
+    return Program(tuple(states), tuple(streams), random, tuple(prepare), Graph.make(outputs, inputs))
 
 
 def _hoist(outputs: Mapping[str, Expr], changing: list[object]) -> tuple[list[Expr], dict[str, Expr]]:

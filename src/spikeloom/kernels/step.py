@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..lang import math as m
-from ..models.base import NeuronModel, Values
+from ..models.base import NORMAL, NeuronModel, Values
 from ..solvers import Solver
 
 Numbers = Mapping[str, Any]
@@ -35,32 +35,36 @@ def step_function(
 ) -> Callable[[Numbers, Numbers], StepResult]:
     """A function (states, streams) -> StepResult for ``model`` bound to values.
 
-    A stream named like an input is held over the step; one named like a state is a jump of that state.
+    A stream named like an input is held over the step; one named like a state or port arrives there; the others are
+    the random numbers that the model asks for.
     """
     free = solver.update(model, dt)
-    standing = solver.update(model, dt, held=(model.membrane,))
+    standing = solver.update(model, dt, held=model.held)
+    draws = {name: f"{draw.kind}.{name}" for name, draw in model.draws.items()}
+    fresh = {name: 0.0 for name, state in model.states.items() if state.integral}
 
     def step(states: Numbers, streams: Numbers) -> StepResult:
-        before = Values(**states)
+        drawn = {name: streams[stream] for name, stream in draws.items()}
+        before = Values(**states, **drawn)
         inputs = {name: streams.get(name, 0.0) for name in model.inputs}
+        inputs |= {name: value for name, value in streams.items() if name.startswith(NORMAL + ".")}
         blocked = model.refractory(before)
-        new = _jumped({**states, **free(states, inputs)}, streams)
+        start = {**states, **fresh}
+        new = _arrived(model, {**start, **free(start, inputs)}, streams)
         if blocked is not None:
-            held = {
-                **_jumped({**states, **standing(states, inputs)}, streams),
-                model.membrane: states[model.membrane],
-            }
+            held = _arrived(model, {**start, **standing(start, inputs)}, streams)
+            held |= {name: states[name] for name in model.held}
             new = {name: m.where(blocked, held[name], new[name]) for name in new}
         for name, state in model.states.items():
             if state.timer:
                 new[name] = m.detach(m.maximum(states[name] - 1.0, 0.0))
-        spike = _spike(model, before, Values(**new), blocked, fire)
+        spike = _spike(model, before, Values(**new, **drawn), blocked, fire)
         if spike is None:
             return StepResult(new, None, new)
         quiet = m.detach(spike)
         gate = quiet if detach_reset else spike
         after = dict(new)
-        for name, value in model.reset(Values(**new)).items():
+        for name, value in model.reset(Values(**new, **drawn)).items():
             if model.states[name].timer:
                 after[name] = m.select(quiet, m.detach(m.ceil(value / dt - _WHOLE_STEP_TOLERANCE)), new[name])
             else:
@@ -77,8 +81,11 @@ def _positive(scale: Any) -> Any:
     return m.where(size > 0.0, size, 1.0)
 
 
-def _jumped(states: dict[str, Any], streams: Numbers) -> dict[str, Any]:
-    return {name: value + streams[name] if name in streams else value for name, value in states.items()}
+def _arrived(model: NeuronModel, states: dict[str, Any], streams: Numbers) -> dict[str, Any]:
+    for into in model.targets:
+        if into in streams:
+            states = {**states, **model.arrive(into, Values(**states), streams[into])}
+    return states
 
 
 def _spike(model: NeuronModel, before: Values, after: Values, blocked: Any, fire: Fire) -> Any:

@@ -7,6 +7,7 @@ It knows nothing of batch, device, time step, solver, learnability or gradients.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 
@@ -14,9 +15,12 @@ import numpy as np
 
 from ..errors import DimensionError, ModelError, ParameterError, did_you_mean
 from ..lang.expr import Expr, lift, symbol
-from ..units import Unit, ms, plain
-from .declare import Input, Option, Param, State
+from ..units import Unit, ms, one, plain
+from .declare import Draw, Input, Option, Param, Port, State
 from .presets import Preset
+
+NORMAL = "normal"
+_TABLES = ((Param, "params"), (State, "states"), (Input, "inputs"), (Option, "options"), (Draw, "draws"))
 
 
 class Values(SimpleNamespace):
@@ -41,6 +45,8 @@ class NeuronModel:
     ``scale``       the natural size of the threshold quantity, which the surrogate's width refers to
     ``refractory``  a condition under which the membrane is held and no spike is made
     ``peak``        what a recorder shows instead of a state in a spike's step
+    ``arrive``      what a weighted spike does to the states where it arrives (default: a jump)
+    ``noise``       amplitudes of white noise in the equations of states (none by default)
     ==============  ===============================================================================
 
     >>> import spikeloom as sl
@@ -60,16 +66,18 @@ class NeuronModel:
     states: ClassVar[Mapping[str, State]] = {}
     inputs: ClassVar[Mapping[str, Input]] = {}
     options: ClassVar[Mapping[str, Option]] = {}
+    ports: ClassVar[Mapping[str, Port]] = {}
+    draws: ClassVar[Mapping[str, Draw]] = {}
     presets: ClassVar[Mapping[str, Preset]] = {}
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        inherited = {*cls.params, *cls.states, *cls.inputs, *cls.options}
+        inherited = {*cls.params, *cls.states, *cls.inputs, *cls.options, *cls.draws}
         for name, value in vars(cls).items():
-            if name in inherited and not isinstance(value, (Param, State, Input, Option)):
+            if name in inherited and not isinstance(value, (Param, State, Input, Option, Draw)):
                 mend = f"Declare it again, as in {name} = sl.param(...), or give the value when making the model."
                 raise ModelError(f"{cls.__name__} gives the declared name {name} a plain value", got=value, mend=mend)
-        for kind, table in ((Param, "params"), (State, "states"), (Input, "inputs"), (Option, "options")):
+        for kind, table in _TABLES:
             declared = dict(getattr(cls, table))
             for name, value in list(vars(cls).items()):
                 if isinstance(value, kind):
@@ -77,7 +85,7 @@ class NeuronModel:
                     if kind is not Param:  # so that a method reading self.v instead of s.v fails with our words
                         delattr(cls, name)
             setattr(cls, table, declared)
-        names = [*cls.params, *cls.states, *cls.inputs, *cls.options]
+        names = [*cls.params, *cls.states, *cls.inputs, *cls.options, *cls.draws]
         twice = {n for n in names if names.count(n) > 1}
         if twice:
             raise ModelError(f"{cls.__name__} declares a name twice", got=", ".join(sorted(twice)))
@@ -94,7 +102,7 @@ class NeuronModel:
         known = {**self.params, **self.options}
         for name in values:
             if name not in known:
-                raise _unknown(type(self).__name__, name, known)
+                raise unknown_parameter(type(self).__name__, name, known)
         own: dict[str, object] = {n: _checked(n, p, values.get(n, p.default), self) for n, p in self.params.items()}
         for name, choice in self.options.items():
             own[name] = values.get(name, choice.default)
@@ -144,6 +152,14 @@ class NeuronModel:
         """What a recorder shows instead of a state in the step of a spike."""
         return {}
 
+    def arrive(self, into: str, s: Any, amount: Any) -> dict[str, Any]:
+        """New values of states when ``amount`` arrives at the state or port ``into``: a jump by default."""
+        return {into: getattr(s, into) + amount}
+
+    def noise(self, s: Any, x: Any) -> dict[str, Any]:
+        """Amplitude b of white noise in ``d(state) = ... + b dW``, in the state's unit per sqrt(ms)."""
+        return {}
+
     # -- the value
 
     @classmethod
@@ -159,9 +175,34 @@ class NeuronModel:
         return next(iter(self.states))
 
     @property
+    def targets(self) -> dict[str, Unit]:
+        """Where spikes may arrive, with the unit of what arrives: every state but timers, and every port."""
+        return {
+            **{name: state.unit for name, state in self.states.items() if not (state.timer or state.integral)},
+            **{name: port.unit for name, port in self.ports.items()},
+        }
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """States that keep their value while the neuron is refractory."""
+        return (self.membrane,)
+
+    @property
     def values(self) -> dict[str, Any]:
         """Parameter values by name."""
         return {name: getattr(self, name) for name in self.params}
+
+    @property
+    def random(self) -> tuple[str, ...]:
+        """Names of the random numbers that each step needs: ``normal.STATE`` for noise, ``KIND.NAME`` for draws."""
+        noisy = [f"{NORMAL}.{state}" for state in self.noise(*self.symbols())]
+        return (*noisy, *(f"{draw.kind}.{name}" for name, draw in self.draws.items()))
+
+    def symbols(self) -> tuple[Values, Values]:
+        """A symbol for every state and draw, and one for every input: what the equations are traced with."""
+        s = {name: symbol(name, st.unit) for name, st in self.states.items()}
+        s |= {name: symbol(name, one) for name in self.draws}
+        return Values(**s), Values(**{name: symbol(name, i.unit) for name, i in self.inputs.items()})
 
     def bind(self, values: Mapping[str, Any]) -> Self:
         """The same model with parameters replaced by any values: tensors, expressions (nothing is checked)."""
@@ -188,8 +229,7 @@ class NeuronModel:
     def check_units(self) -> None:
         """Trace every equation once; raises :class:`DimensionError` or :class:`ModelError` naming the culprit."""
         bound, label = self.symbolic(), type(self).__name__
-        s = Values(**{name: symbol(name, st.unit) for name, st in self.states.items()})
-        x = Values(**{name: symbol(name, i.unit) for name, i in self.inputs.items()})
+        s, x = self.symbols()
         if not self.states:
             raise ModelError(f"{label} declares no state", mend="Write v = sl.state(0.0, sl.mV) in its body.")
         slopes = _mapping(f"{label}.derivative", bound.derivative(s, x))
@@ -198,12 +238,16 @@ class NeuronModel:
             raise ModelError(f"{label}.derivative", got=f"{sorted(slopes)}", expected=f"exactly {sorted(needed)}")
         for name, slope in slopes.items():
             _same_unit(f"{label}: d{name}/dt", slope, self.states[name].unit / ms)
-        for method in ("reset", "initial", "peak"):
-            found = bound.reset(s) if method == "reset" else getattr(bound, method)()
+        jumps = {into: symbol("amount", unit) for into, unit in self.targets.items()}
+        for method, found, per in (
+            ("reset", bound.reset(s), one), ("initial", bound.initial(), one), ("peak", bound.peak(), one),
+            *(("arrive", bound.arrive(into, s, amount), one) for into, amount in jumps.items()),
+            ("noise", bound.noise(s, x), ms ** Fraction(1, 2)),
+        ):  # fmt: skip
             for name, value in _mapping(f"{label}.{method}", found).items():
                 if name not in self.states:
                     raise ModelError(f"{label}.{method} names an unknown state", got=name, expected=list(self.states))
-                _same_unit(f"{label}.{method}: {name}", value, self.states[name].unit)
+                _same_unit(f"{label}.{method}: {name}", value, self.states[name].unit / per)
         quantity, held = bound.threshold(s), bound.refractory(s)
         if isinstance(quantity, Expr) and quantity.boolean:
             mend = "Return the quantity that is >= 0 at a spike, such as s.v - self.v_threshold."
@@ -244,67 +288,7 @@ class NeuronModel:
         return f"{type(self).__name__}({', '.join(fields)})"
 
 
-class Wrapper(NeuronModel):
-    """A model around another one: it adds parts and replaces single methods, and passes the rest on."""
-
-    def __init__(self, inner: NeuronModel, **values: object) -> None:
-        require_model(type(self).__name__, inner)
-        for table in ("params", "states", "inputs", "options"):
-            own, theirs = getattr(type(self), table), getattr(inner, table)
-            both = set(own) & set(theirs)
-            if both:
-                raise ModelError(f"{type(self).__name__} declares what {inner!r} has already", got=sorted(both))
-            self.__dict__[table] = {**theirs, **own}
-        known = {*self.params, *self.options}
-        for name in values.keys() - known:
-            raise _unknown(type(self).__name__, name, known)
-        mine = {n: values.pop(n) for n in list(values) if n in type(self).params or n in type(self).options}
-        self.__dict__["inner"] = inner.replace(**values) if values else inner
-        settings = {n: getattr(self.inner, n) for n in (*inner.params, *inner.options)}
-        super().__init__(**settings, **mine)
-        self.check_units()
-
-    inner: NeuronModel
-
-    def bind(self, values: Mapping[str, Any]) -> Self:
-        new = super().bind(values)
-        new.__dict__["inner"] = self.inner.bind({n: v for n, v in values.items() if n in self.inner.params})
-        return new
-
-    def replace(self, **values: object) -> Self:
-        own = {name: getattr(self, name) for name in type(self).options}
-        return type(self)(self.inner, **{**self.values, **own, **values})
-
-    def structure(self) -> tuple[object, ...]:
-        return (*super().structure(), self.inner.structure())
-
-    def derivative(self, s: Any, x: Any) -> dict[str, Any]:
-        return self.inner.derivative(s, x)
-
-    def threshold(self, s: Any) -> Any:
-        return self.inner.threshold(s)
-
-    def reset(self, s: Any) -> dict[str, Any]:
-        return self.inner.reset(s)
-
-    def initial(self) -> dict[str, Any]:
-        return self.inner.initial()
-
-    def scale(self) -> Any:
-        return self.inner.scale()
-
-    def refractory(self, s: Any) -> Any:
-        return self.inner.refractory(s)
-
-    def peak(self) -> dict[str, Any]:
-        return self.inner.peak()
-
-    def __repr__(self) -> str:
-        own = ", ".join(f"{n}={getattr(self, n)!r}" for n in type(self).params)
-        return f"{type(self).__name__}({self.inner!r}, {own})"
-
-
-def _unknown(label: str, name: str, known: Collection[str]) -> ParameterError:
+def unknown_parameter(label: str, name: str, known: Collection[str]) -> ParameterError:
     wrapper = {"t_ref": "Refractory", "v_peak": "Peak"}.get(name)
     mend = f"Wrap the model: sl.{wrapper}(model, {name}=...)." if wrapper else did_you_mean(name, known)
     return ParameterError(f"{label} has no parameter {name!r}", mend=mend)

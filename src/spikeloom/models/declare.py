@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ..errors import DimensionError
+from ..errors import DimensionError, ModelError
 from ..units import Unit, ms, one, plain
 
 
@@ -22,11 +22,30 @@ class Param:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """A declared state; ``timer`` marks one that counts down in whole steps instead of obeying an equation."""
+    """A declared state.
+
+    ``timer`` marks one that counts down in whole steps instead of obeying an equation, ``integral`` one that
+    starts every step at 0.
+    """
 
     default: float
     unit: Unit
     timer: bool = False
+    integral: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """A place besides the states where weighted spikes arrive; the model's ``arrive`` says what they do."""
+
+    unit: Unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Draw:
+    """A declared random number, drawn afresh in every step: ``uniform`` in (0, 1] or ``exponential`` of mean 1."""
+
+    kind: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,6 +85,22 @@ def state(default: object, unit: Unit = one) -> Any:
 def timer() -> Any:
     """Declare a time that is left, in ms: a reset sets it, and it counts down by whole steps to 0 (rounded up)."""
     return State(0.0, ms, timer=True)
+
+
+def integral(unit: Unit = one) -> Any:
+    """Declare a state that starts every step at 0, so that it ends as the integral of its derivative over the step."""
+    _checked_unit(unit)
+    return State(0.0, unit, integral=True)
+
+
+def draw(kind: str) -> Any:
+    """Declare a random number, drawn afresh in every step and neuron: "uniform" in (0, 1], or "exponential" of mean 1.
+
+    Equations of ``threshold`` and ``reset`` read it like a state.
+    """
+    if kind not in ("uniform", "exponential"):
+        raise ModelError("a random draw", got=repr(kind), expected="'uniform' or 'exponential'")
+    return Draw(kind)
 
 
 def input(unit: Unit = one) -> Any:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..units import ms, mV
-from .base import Wrapper
 from .declare import param, timer
+from .wrapper import Wrapper
 
 
 class Refractory(Wrapper):
