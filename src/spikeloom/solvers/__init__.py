@@ -3,11 +3,12 @@
 from ..models.base import NeuronModel
 from .base import Solver
 from .exact import Exact, ExponentialEuler, is_linear
-from .runge_kutta import RK4, ForwardEuler, Heun, RungeKutta, Tableau
+from .runge_kutta import RK3, RK4, ForwardEuler, Heun, Midpoint, RungeKutta, Tableau
+from .sequential import SequentialEuler
 
 __all__ = [
-    "RK4", "Exact", "ExponentialEuler", "ForwardEuler", "Heun", "RungeKutta", "Solver", "Tableau",
-    "default_solver", "is_linear",
+    "RK3", "RK4", "Exact", "ExponentialEuler", "ForwardEuler", "Heun", "Midpoint", "RungeKutta", "SequentialEuler",
+    "Solver", "Tableau", "default_solver", "is_linear",
 ]  # fmt: skip
 
 

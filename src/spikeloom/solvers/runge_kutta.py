@@ -20,7 +20,9 @@ class Tableau:
 
 
 FORWARD_EULER = Tableau(a=((),), b=(1.0,), order=1)
+MIDPOINT = Tableau(a=((), (0.5,)), b=(0.0, 1.0), order=2)
 HEUN = Tableau(a=((), (1.0,)), b=(0.5, 0.5), order=2)
+RK3_TABLE = Tableau(a=((), (0.5,), (-1.0, 2.0)), b=(1 / 6, 2 / 3, 1 / 6), order=3)
 RK4_TABLE = Tableau(a=((), (0.5,), (0.0, 0.5), (0.0, 0.0, 1.0)), b=(1 / 6, 1 / 3, 1 / 3, 1 / 6), order=4)
 
 
@@ -61,6 +63,16 @@ class ForwardEuler(RungeKutta):
     tableau = FORWARD_EULER
 
 
+class Midpoint(RungeKutta):
+    """The explicit midpoint rule, ``s' = s + dt f(s + dt/2 f(s))`` (Runge 1895); order 2.
+
+    >>> Midpoint().tableau.order
+    2
+    """
+
+    tableau = MIDPOINT
+
+
 class Heun(RungeKutta):
     """Heun's method, the explicit trapezoidal rule; order 2.
 
@@ -69,6 +81,16 @@ class Heun(RungeKutta):
     """
 
     tableau = HEUN
+
+
+class RK3(RungeKutta):
+    """Kutta's third-order method (Kutta 1901); order 3.
+
+    >>> RK3().tableau.order
+    3
+    """
+
+    tableau = RK3_TABLE
 
 
 class RK4(RungeKutta):
