@@ -155,7 +155,7 @@ def _surroundings() -> str:
 
     package = Path(dialects.__file__).parent
     texts = [_hash(p.read_bytes()) for p in sorted(package.glob("numba*.py"))]
-    texts.append(_hash(Path(__file__).with_name("compiler.py").read_bytes()))
+    texts += [_hash(Path(__file__).with_name(name).read_bytes()) for name in ("compiler.py", "philox.py")]
     versions = [sys.version, numba.__version__, llvmlite.__version__, platform.machine()]
     with contextlib.suppress(Exception):
         from llvmlite import binding

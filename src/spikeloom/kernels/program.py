@@ -11,7 +11,7 @@ from ..lang.analysis import invariant, operation_counts, replace, symbols
 from ..lang.canonical import canonical, is_const
 from ..lang.expr import Expr, lift, symbol
 from ..lang.graph import Graph
-from ..models.base import NeuronModel, require_model
+from ..models.base import NORMAL, NeuronModel, require_model
 from ..solvers import Solver, default_solver
 from ..surrogates import Surrogate
 from ..units import one
@@ -97,6 +97,14 @@ def _require_solver(value: object) -> None:
         raise ModelError("solver", got=repr(value), expected="a solver such as sl.solvers.RK4()")
 
 
+def _check_noise(model: NeuronModel, solver: Solver) -> None:
+    noisy = [name.partition(".")[2] for name in model.random if name.startswith(NORMAL)]
+    if noisy and not solver.stochastic:
+        what = f"{type(model).__name__}: d{noisy[0]}/dt has noise, which {solver.name} leaves out"
+        mend = f"Use sl.solvers.AddNoise(sl.solvers.{solver!r}), or EulerMaruyama() or Milstein()."
+        raise ModelError(what, mend=mend)
+
+
 @functools.lru_cache(maxsize=512)
 def _build(request: _Request) -> Program:
     model = request.model
@@ -107,6 +115,7 @@ def _build(request: _Request) -> Program:
     streams = {name: symbol(STREAM + name, units[name]) for name in request.into}
     streams |= {name: symbol(STREAM + name, one) for name in random}
     solver = request.solver or default_solver(model)
+    _check_noise(model, solver)
     step = step_function(model.symbolic(), solver, symbol("dt"), detach_reset=request.surrogate.detach_reset)
     result = step(states, streams)
     outputs = {NEXT + name: lift(value) for name, value in result.states.items()}

@@ -5,18 +5,20 @@ from .base import Solver
 from .exact import Exact, ExponentialEuler, is_linear
 from .runge_kutta import RK3, RK4, ForwardEuler, Heun, Midpoint, RungeKutta, Tableau
 from .sequential import SequentialEuler
+from .stochastic import AddNoise, EulerMaruyama, Milstein
 
 __all__ = [
-    "RK3", "RK4", "Exact", "ExponentialEuler", "ForwardEuler", "Heun", "Midpoint", "RungeKutta", "SequentialEuler",
-    "Solver", "Tableau", "default_solver", "is_linear",
+    "RK3", "RK4", "AddNoise", "EulerMaruyama", "Exact", "ExponentialEuler", "ForwardEuler", "Heun", "Midpoint",
+    "Milstein", "RungeKutta", "SequentialEuler", "Solver", "Tableau", "default_solver", "is_linear",
 ]  # fmt: skip
 
 
 def default_solver(model: NeuronModel) -> Solver:
-    """The exact propagator where the model is linear, which analysis finds out; RK4 elsewhere.
+    """The exact propagator where the model is linear, which analysis finds out; RK4 elsewhere; plus its noise.
 
     >>> from spikeloom.models import ALIF, HodgkinHuxley
     >>> default_solver(ALIF()), default_solver(HodgkinHuxley())
     (Exact(), RK4())
     """
-    return Exact() if is_linear(model) else RK4()
+    solver = Exact() if is_linear(model) else RK4()
+    return AddNoise(solver) if model.noise(*model.symbols()) else solver

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from ..lang.expr import Expr, lift, symbol
+from ..lang.math import sqrt
 from ..models.base import NeuronModel, Values
 
 States = Mapping[str, Any]
@@ -15,7 +16,9 @@ Update = Callable[[States, Mapping[str, Any]], dict[str, Any]]
 
 
 class Solver(ABC):
-    """Solvers are frozen values without state; equal ones compare equal."""
+    """Solvers are frozen values without state; equal ones compare equal. ``stochastic`` ones integrate noise."""
+
+    stochastic: ClassVar[bool] = False
 
     @abstractmethod
     def update(self, model: NeuronModel, dt: Any, held: tuple[str, ...] = ()) -> Update:
@@ -24,6 +27,10 @@ class Solver(ABC):
         ``model`` is bound to values (numbers, tensors or expressions) and ``dt`` is one too. States in ``held``
         keep their value. Timers are left out. Raises ModelError where the solver does not fit the model.
         """
+
+    def spread(self, model: NeuronModel, dt: Any, state: str) -> Any:
+        """Standard deviation that white noise of amplitude 1 in the equation of ``state`` gives it after ``dt``."""
+        return sqrt(dt)
 
     @property
     def name(self) -> str:

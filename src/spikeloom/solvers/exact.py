@@ -10,7 +10,7 @@ from ..lang.analysis import linear, symbols
 from ..lang.autodiff import gradient
 from ..lang.evaluate import evaluate
 from ..lang.expr import Expr, lift, node, symbol
-from ..lang.math import exp, exprel
+from ..lang.math import exp, exprel, sqrt
 from ..models.base import NeuronModel
 from .base import Solver, Update, moving_states, symbolic_slopes
 
@@ -41,6 +41,11 @@ class Exact(Solver):
                 driven = [(system[source][1], q) for source, q in zip(drive, numbers[len(keep) :], strict=True)]
                 plan[name] = kept, driven
         return _linear_update(plan, model)
+
+    def spread(self, model: NeuronModel, dt: Any, state: str) -> Any:
+        """As of an Ornstein-Uhlenbeck process: ``sqrt((e^(2 a dt) - 1) / (2 a))`` with a the state's own rate."""
+        rate = linear_system(model)[state][0].get(state, lift(0.0))
+        return sqrt(dt * exprel(2.0 * _value(rate, model) * dt))
 
 
 def linear_system(model: NeuronModel, held: tuple[str, ...] = ()) -> dict[str, tuple[dict[str, Expr], Expr]]:

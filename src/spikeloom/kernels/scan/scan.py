@@ -14,7 +14,7 @@ from ...models.base import NeuronModel
 from ...solvers import Solver
 from ...surrogates import ATan, Surrogate
 from ...units import Quantity, ms, plain
-from .. import prepare
+from .. import prepare, random
 from ..backends import choose, note_kernel
 from ..program import CONSTANT, SHOWN, SPIKE, STREAM, Program, program
 from . import reference
@@ -35,13 +35,16 @@ class ScanResult:
 def scan(
     model: NeuronModel, streams: Tensors, state: Tensors | None = None, *, learned: Tensors | None = None,
     solver: Solver | None = None, surrogate: Surrogate | None = None, dt: float | Quantity = 1.0,
-    record: Sequence[str] = (),
+    record: Sequence[str] = (), seed: int | None = None, first_step: int = 0,
 ) -> ScanResult:  # fmt: skip
-    """Advance ``model`` over ``streams``: each ``[T, B, ...]``, named like an input (held) or a state (jumps).
+    """Advance ``model`` over ``streams`` ``[T, B, ...]``, named like an input (held) or a state or port (arrives).
 
     ``state`` gives the initial states ``[B, ...]`` (default: the model's). ``learned`` replaces parameters by
     tensors that get gradients. ``record`` names states to return for every step. ``dt`` is in ms. Neuron states
     are float32 for float32, bfloat16 and float16 streams, float64 for float64.
+
+    A stochastic model's random numbers depend on ``seed`` (default: drawn from torch's generator), the number of the
+    step counted from ``first_step``, and the neuron's place in ``[B, ...]``, and on nothing else.
 
     Raises ShapeError, StateError, ParameterError or NonFiniteError where the data do not fit.
 
@@ -55,6 +58,8 @@ def scan(
     found = program(model, solver, chosen, tuple(streams))
     like, features = _checked_streams(streams)
     shape = next(iter(streams.values())).shape
+    if found.random:
+        streams = {**streams, **_random_streams(found.random, seed, first_step, shape, like)}
     if state is None:
         state = initial_state(model, shape[1:], like, learned)
     else:
@@ -73,6 +78,18 @@ def scan(
         result = _on_kernels(found, streams, ordered, constants, record, (label, str(choice.name), choice.strict))
     _check_finite(model, result.final)
     return result
+
+
+def _random_streams(
+    names: Sequence[str], seed: int | None, first: int, shape: torch.Size, like: torch.Tensor
+) -> dict[str, torch.Tensor]:
+    if seed is None:
+        seed = int(torch.randint(2**62, ()))
+    width = math.prod(shape[1:])
+    return {
+        name: random.draw(name, random.checked_seed(seed), first, shape[0], width, like).reshape(shape)
+        for name in names
+    }
 
 
 def checked_dt(dt: object) -> float:
