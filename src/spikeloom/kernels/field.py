@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,13 @@ import numpy as np
 from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
 from ..lang.autodiff import gradient
 from ..lang.canonical import canonical
-from ..lang.dialects.dialect import Dialect
-from ..lang.dialects.python import PYTHON_NAMES, numpy_dialect, numpy_names, python_dialect
-from ..lang.emit import identifier, statements
 from ..lang.expr import Expr, lift, symbol
 from ..models.base import NeuronModel, Values, require_model
-from ..solvers.base import moving_states, slopes
+from ..solvers.base import slopes
 from ..units import plain
+from .immediate import Immediate, immediate
 
 _STATE, _INPUT, _PARAM = "s.", "x.", "p."
-Function = Callable[[Any, Any, Any], tuple[Any, ...]]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,13 +29,15 @@ class VectorField:
     """``dy/dt = f(y, x)`` for the states ``y`` that obey an equation, at inputs ``x``, in float64.
 
     ``y`` is ``[S]``, or ``[S, N]`` for N points at once; ``x`` is ``[I]`` or ``[I, N]``, and ``at`` by default.
-    Timers count as run down. Where the equations give NaN or infinity, so does the field.
+    Timers have ``left`` (ms) to run, which is 0 by default; states that begin anew with each step, and noise, are
+    left out. Where the equations give NaN or infinity, so does the field.
     """
 
     model: NeuronModel
     names: tuple[str, ...]
     inputs: tuple[str, ...]
     at: np.ndarray
+    left: tuple[float, ...]
     known: dict[str, Any] = dataclasses.field(default_factory=dict[str, Any], repr=False)  # parts compiled so far
 
     def __call__(self, y: Any, x: Any = None) -> np.ndarray:
@@ -64,7 +63,11 @@ class VectorField:
 
     def threshold_gradient(self, y: Any) -> np.ndarray:
         """The derivative of the threshold quantity with respect to each state, shaped like ``y``."""
-        return self._evaluate("threshold gradient", y, None, (len(self.names),))
+        return self._evaluate("threshold-gradient", y, None, (len(self.names),))
+
+    def crossing(self, y: Any, x: Any = None) -> np.ndarray:
+        """The threshold quantity and its rate of change: ``[2]``, or ``[2, N]``."""
+        return self._evaluate("crossing", y, x, (2,))
 
     @property
     def start(self) -> np.ndarray:
@@ -74,11 +77,14 @@ class VectorField:
 
     def held_at(self, **inputs: object) -> VectorField:
         """The same field with other default inputs."""
-        return dataclasses.replace(
-            self, at=_inputs(self.model, {**dict(zip(self.inputs, self.at, strict=True)), **inputs})
-        )
+        now = dict(zip(self.inputs, self.at, strict=True))
+        return dataclasses.replace(self, at=_inputs(self.model, {**now, **inputs}))
 
-    def _part(self, part: str) -> tuple[_Functions, tuple[Any, ...]]:
+    def waiting(self, left: Sequence[float]) -> VectorField:
+        """The same field with other times left on the model's timers, in the order of their declaration."""
+        return dataclasses.replace(self, left=tuple(left))
+
+    def _part(self, part: str) -> tuple[Immediate, tuple[Any, ...]]:
         if part not in self.known:
             functions = _functions(_Request(self.model.structure(), part, self.model))
             self.known[part] = functions, tuple(self.model.values.values())
@@ -94,12 +100,12 @@ class VectorField:
         functions, params = self._part(part)
         if y.ndim == x.ndim == 1:
             try:
-                return np.array(functions.single(y.tolist(), x.tolist(), params)).reshape(shape)
+                return np.array(functions.single(y.tolist(), x.tolist(), params, self.left)).reshape(shape)
             except (ArithmeticError, ValueError, TypeError):
                 pass  # NaN, infinity, or a parameter with one value a neuron: NumPy knows them
         many = np.broadcast_shapes(y.shape[1:], x.shape[1:], *(np.shape(p) for p in params))
         with np.errstate(all="ignore"):
-            found = functions.many(tuple(map(np.asarray, y)), tuple(map(np.asarray, x)), params)
+            found = functions.many(tuple(map(np.asarray, y)), tuple(map(np.asarray, x)), params, self.left)
         return np.array([np.broadcast_to(value, many) for value in found]).reshape(*shape, *many)
 
 
@@ -115,7 +121,8 @@ def vector_field(model: NeuronModel, inputs: Mapping[str, object] | None = None)
     """
     require_model("vector_field", model)
     model.check_units()
-    return VectorField(model, tuple(moving_states(model)), tuple(model.inputs), _inputs(model, inputs or {}))
+    timers = tuple(0.0 for state in model.states.values() if state.timer)
+    return VectorField(model, tuple(field_states(model)), tuple(model.inputs), _inputs(model, inputs or {}), timers)
 
 
 def _inputs(model: NeuronModel, values: Mapping[str, object]) -> np.ndarray:
@@ -128,14 +135,6 @@ def _inputs(model: NeuronModel, values: Mapping[str, object]) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Functions:
-    """One part of the equations, for one point and for arrays of them."""
-
-    single: Function
-    many: Function
-
-
-@dataclasses.dataclass(frozen=True)
 class _Request:
     """Models are compared by structure: parameters are arguments of the functions."""
 
@@ -145,52 +144,64 @@ class _Request:
 
 
 @functools.lru_cache(maxsize=512)
-def _functions(request: _Request) -> _Functions:
+def _functions(request: _Request) -> Immediate:
     model = request.model
-    outputs = canonical(_expressions(model, request.part))
-    single = _compiled(outputs, model, python_dialect, PYTHON_NAMES)
-    return _Functions(single, _compiled(outputs, model, numpy_dialect, numpy_names()))
+    arguments = {
+        "y": [_STATE + n for n in field_states(model)],
+        "x": [_INPUT + n for n in model.inputs],
+        "p": [_PARAM + n for n in model.params],
+        "left": [_STATE + n for n, s in model.states.items() if s.timer],
+    }
+    return immediate(_expressions(model, request.part), arguments, f"{request.part} of {type(model).__name__}")
+
+
+def field_states(model: NeuronModel) -> list[str]:
+    """Names of the states that obey an equation for longer than a step."""
+    return [name for name, state in model.states.items() if not (state.timer or state.integral)]
+
+
+class _Traced:
+    """A model's equations over symbols of its states, inputs and parameters."""
+
+    def __init__(self, model: NeuronModel) -> None:
+        bound = model.bind({name: symbol(_PARAM + name, p.unit) for name, p in model.params.items()})
+        states: dict[str, Expr] = {}
+        for name, state in model.states.items():
+            states[name] = lift(0.0) if state.integral else symbol(_STATE + name, state.unit)
+        self.inputs = {name: symbol(_INPUT + name, i.unit) for name, i in model.inputs.items()}
+        self.moving = [states[name] for name in field_states(model)]
+        found = slopes(bound, self.inputs)(states)
+        self.slopes = [lift(found[name]) for name in field_states(model)]
+        self._threshold = None if model.draws else bound.threshold(Values(**states))
+        self._label = type(model).__name__
+
+    def threshold(self) -> Expr:
+        if self._threshold is None:
+            mend = "Define threshold(self, s) without random numbers."
+            raise ModelError(f"{self._label} has no threshold that its states decide on", mend=mend)
+        return lift(self._threshold)
+
+    def gradient(self, expr: Expr, wanted: list[Expr]) -> list[Expr]:
+        # A jump has the derivative 0 almost everywhere; surrogates are for training.
+        return gradient([(expr, lift(1.0))], wanted, lambda _: lift(0.0))
 
 
 def _expressions(model: NeuronModel, part: str) -> list[Expr]:
-    bound = model.bind({name: symbol(_PARAM + name, p.unit) for name, p in model.params.items()})
-    states = {name: symbol(_STATE + name, s.unit) for name, s in model.states.items()}
-    inputs = {name: symbol(_INPUT + name, i.unit) for name, i in model.inputs.items()}
-    moving, (what, _, name) = [states[n] for n in moving_states(model)], part.partition(" ")
-    if what == "threshold":
-        quantity = bound.threshold(Values(**states))
-        if quantity is None:
-            raise ModelError(f"{type(model).__name__} has no threshold", mend="Define threshold(self, s).")
-        return [lift(quantity)] if not name else _gradient(lift(quantity), moving)
-    found = [lift(slope) for slope in slopes(bound, inputs)(states).values()]
+    traced, (what, _, name) = _Traced(model), part.partition(" ")
     if what == "slope":
-        return found
-    wanted = moving if what == "jacobian" else [symbol((_INPUT if name in inputs else _PARAM) + name)]
-    return [entry for slope in found for entry in _gradient(slope, wanted)]
+        return traced.slopes
+    if what == "threshold":
+        return [traced.threshold()]
+    if what == "threshold-gradient":
+        return traced.gradient(traced.threshold(), traced.moving)
+    if what == "crossing":
+        adjoints = traced.gradient(traced.threshold(), traced.moving)
+        rate = lift(0.0)
+        for adjoint, slope in zip(adjoints, canonical(traced.slopes), strict=True):  # which have no units any more
+            rate = rate + adjoint * slope
+        return [*canonical([traced.threshold()]), rate]
+    wanted = traced.moving if what == "jacobian" else [symbol((_INPUT if name in traced.inputs else _PARAM) + name)]
+    return [entry for slope in traced.slopes for entry in traced.gradient(slope, wanted)]
 
 
-def _gradient(expr: Expr, wanted: list[Expr]) -> list[Expr]:
-    # A jump has the derivative 0 almost everywhere; surrogates are for training.
-    return gradient([(expr, lift(1.0))], wanted, lambda _: lift(0.0))
-
-
-def _compiled(outputs: list[Expr], model: NeuronModel, dialect: Dialect, known: Mapping[str, Any]) -> Function:
-    results = {f"result{k}": expr for k, expr in enumerate(outputs)}
-    labels = {
-        "y": [_STATE + n for n in moving_states(model)],
-        "x": [_INPUT + n for n in model.inputs],
-        "p": [_PARAM + n for n in model.params],
-    }
-    lines = ["def function(y, x, p):"]
-    lines += [
-        f"    {''.join(f'{identifier(n)}, ' for n in names)}= {source}" for source, names in labels.items() if names
-    ]
-    lines += [f"    {identifier(_STATE + n)} = 0.0" for n, s in model.states.items() if s.timer]
-    lines += [f"    {line}" for line in statements(results, dialect)]
-    lines.append(f"    return ({''.join(f'{name}, ' for name in results)})")
-    namespace = dict(known)
-    exec(compile("\n".join(lines), f"<field of {type(model).__name__}, {dialect.name}>", "exec"), namespace)
-    return namespace["function"]
-
-
-__all__ = ["VectorField", "vector_field"]
+__all__ = ["VectorField", "field_states", "vector_field"]
