@@ -23,6 +23,11 @@ class ModelEntry:
     duration: float = 200.0
     dt: float = 0.1
 
+    def load(self) -> Any:
+        """The model, with its default parameters."""
+        module, _, attribute = self.target.partition(":")
+        return _instance(getattr(importlib.import_module(module), attribute), self.name)
+
 
 MODELS = (
     ModelEntry("if", "integrate-and-fire, without a leak", "spikeloom.models:IF", 1.0),
@@ -48,9 +53,7 @@ def find_model(text: str) -> tuple[Any, ModelEntry]:
     """
     by_name = {entry.name: entry for entry in MODELS}
     if text in by_name:
-        entry = by_name[text]
-        module, _, attribute = entry.target.partition(":")
-        return _instance(getattr(importlib.import_module(module), attribute), text), entry
+        return by_name[text].load(), by_name[text]
     path, colon, attribute = text.rpartition(":")
     if not colon or not path.endswith(".py"):
         mend = f"{did_you_mean(text, by_name)} A model of your own is given as path/to/file.py:ClassName."
@@ -59,6 +62,26 @@ def find_model(text: str) -> tuple[Any, ModelEntry]:
     if not hasattr(module, attribute):
         raise ConfigError(f"{path} defines no {attribute!r}", mend=did_you_mean(attribute, _models_in(module)))
     return _instance(getattr(module, attribute), text), ModelEntry(attribute, "", text, 10.0)
+
+
+def find_preset(model: Any, entry: ModelEntry, text: str) -> str:
+    """The preset of ``model`` that ``text`` names, hyphens and underscores being one; "" for no text.
+
+    Raises :class:`ConfigError` for an unknown one, naming the near ones, or the model that has it.
+    """
+    own = {_plain(name): name for name in model.presets}
+    if not text or _plain(text) in own:
+        return own[_plain(text)] if text else ""
+    owners = [e.name for e in MODELS if _plain(text) in {_plain(name) for name in e.load().presets}]
+    if owners:
+        mend = f"It is one of {' and '.join(owners)}: spikeloom neuron {owners[0]} --preset {text}."
+    else:
+        mend = did_you_mean(text, model.presets) if own else "It has none."
+    raise ConfigError(f"{entry.name} has no such preset", got=repr(text), mend=mend)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-").replace(" ", "-")
 
 
 def _run_file(path: Path) -> Any:
