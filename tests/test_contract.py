@@ -63,6 +63,10 @@ OTHERS = [
     Case(Mine(tau=5.0), into="i", surrogate=sl.ATan(width=0.5, detach_reset=False)),
     Case(CurrentLIF(), into="current", surrogate=sl.Triangle(width=2.0)),
     Case(sl.HodgkinHuxley(), into="i", dt=0.02, solver=solvers.ExponentialEuler()),
+    Case(sl.FitzHughNagumo(), into="i", dt=0.2),
+    Case(sl.MorrisLecar.preset("snic"), into="v", dt=0.2),
+    Case(sl.HindmarshRose(), into="i", dt=0.05),
+    Case(sl.Izhikevich(), into="i", dt=0.25, solver=solvers.SequentialEuler()),
 ]
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .kernels.scan.scan import scan
     from .lang import math
     from .models import ALIF, IF, LI, LIF, HodgkinHuxley, Peak, Refractory
+    from .models import FitzHughNagumo, HindmarshRose, Izhikevich, MorrisLecar
     from .models.base import NeuronModel
     from .models.declare import input, option, param, state, timer
     from .nn.recording import record
@@ -46,6 +47,7 @@ _NAMES = {
     "last_kernels": "kernels.backends",
     "scan": "kernels.scan.scan",
     **dict.fromkeys(("ALIF", "IF", "LI", "LIF", "HodgkinHuxley", "Peak", "Refractory"), "models"),
+    **dict.fromkeys(("FitzHughNagumo", "HindmarshRose", "Izhikevich", "MorrisLecar"), "models"),
     "NeuronModel": "models.base",
     **dict.fromkeys(("input", "option", "param", "state", "timer"), "models.declare"),
     "record": "nn.recording",
@@ -61,7 +63,7 @@ __all__ = [
     "Peak", "Refractory", "Sigmoid", "SpikeloomError", "State", "Triangle", "backend", "check_model", "decode",
     "encode", "errors", "input", "last_kernels", "learn", "mV", "math", "ms", "nA", "nS", "nn", "option", "pA",
     "pF", "param", "plot", "record", "scan", "second", "simulate", "solvers", "state", "surrogates", "timer",
-    "uA_per_cm2", "uF_per_cm2", "units",
+    "uA_per_cm2", "uF_per_cm2", "units", "FitzHughNagumo", "HindmarshRose", "Izhikevich", "MorrisLecar",
 ]  # fmt: skip
 
 

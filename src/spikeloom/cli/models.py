@@ -42,6 +42,12 @@ MODELS = (
         200.0,
         0.01,
     ),
+    ModelEntry("fitzhugh-nagumo", "excitability in two variables", "spikeloom.models:FitzHughNagumo", 0.5, 300.0),
+    ModelEntry("morris-lecar", "the barnacle muscle fibre", "spikeloom.models:MorrisLecar", 100.0, 1000.0, 0.05),
+    ModelEntry("hindmarsh-rose", "bursts, periodic and chaotic", "spikeloom.models:HindmarshRose", 3.25, 2000.0, 0.05),
+    ModelEntry(
+        "izhikevich", "a simple model of many firing patterns", "spikeloom.models:Izhikevich", 10.0, 300.0, 0.05
+    ),
 )
 
 
