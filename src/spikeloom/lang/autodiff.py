@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..errors import ModelError
 from .canonical import canonical
 from .expr import Expr, lift, topological
+from .idioms import exprel_argument, exprel_slope
 
 Surrogate = Callable[[Expr], Expr]
 
@@ -130,6 +131,9 @@ def _raw(op: str, *args: object) -> Expr:
 
 def _contributions(expr: Expr, adjoint: _Adjoint, surrogate: Surrogate | None) -> list[tuple[Expr, _Adjoint]]:
     g, guard = adjoint.value, adjoint.guard
+    argument = exprel_argument(expr)
+    if argument is not None:
+        return [(argument, _Adjoint(guard, _times(g, exprel_slope(expr, argument))))]
     if expr.op in ("where", "select"):
         choice, a, b = expr.args
         condition = choice if expr.op == "where" else _raw("gt", _raw("detach", choice), 0.0)

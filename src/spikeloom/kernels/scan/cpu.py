@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from ...lang.dialects.numba import numba_dialect
+from ...lang.dialects.numba import kernel_dialect
 from ...lang.emit import identifier, statements
 from ...lang.expr import LEAVES, topological
 from ...lang.graph import Graph
+from ...lang.idioms import FUSED, fused
 from ..cache import load
 from ..program import CONSTANT, NEXT, STATE
 from ..threads import over_blocks
@@ -19,7 +20,7 @@ from .plan import ADJOINT, Plan
 
 Arrays = Mapping[str, torch.Tensor]
 _PRECISION = {torch.float32: "f32", torch.float64: "f64"}
-_ELEMENTARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow")
+_ELEMENTARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow", *FUSED)
 
 
 def forward(plan: Plan, steps: int, arrays: Arrays, label: str, strict: bool) -> None:
@@ -67,8 +68,9 @@ def kernel_source(
 ) -> str:  # fmt: skip
     """The module of one kernel: a loop over time around a loop over neurons that LLVM vectorises."""
     roles = _Roles(names, shared)
+    graph = Graph(graph.inputs, dict(zip(graph.outputs, fused(list(graph.outputs.values())), strict=True)))
     outputs = {identifier(n) + "_new": e for n, e in graph.outputs.items()}
-    body = statements(outputs, numba_dialect(precision))
+    body = statements(outputs, kernel_dialect(precision))
     lines = [*_head(graph, roles, conditions, (precision, direction, label), strict)]
     lines += [f"    {identifier(n)} = {identifier(n)}_all[0]" for n in roles.shared]
     lines += ["    denormals = flush_denormals()", "    for step in range(steps):"]

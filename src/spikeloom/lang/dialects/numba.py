@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
+from ..idioms import FUSED
 from .dialect import Dialect
 
 _FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow")
@@ -42,6 +44,13 @@ def numba_dialect(precision: str) -> Dialect:
         },
         literal=lambda value: f"{precision}({_number(value)})",
     )
+
+
+def kernel_dialect(precision: str) -> Dialect:
+    """The same with the operations that only kernels have, of :mod:`spikeloom.lang.idioms`."""
+    plain = numba_dialect(precision)
+    fused = {op: f"{op}_{precision}({{0}})" for op in FUSED}
+    return dataclasses.replace(plain, operations={**plain.operations, **fused})
 
 
 def _number(value: float) -> str:

@@ -18,12 +18,8 @@ has the C library's values at zeros, poles and infinities. Values do not depend 
 place in a loop, but may differ in the last place between processors with and without fused multiply-add. Denormals
 are kept as far as the thread's mode allows, except that ``sigmoid`` rounds them to 0. ``sin`` and ``cos`` hold their
 accuracy up to 2**20 quarter turns, then lose it as if the argument were rounded to float64 once more, and give NaN
-from 2**45 on. ``pow_f64`` alone calls the C library, and so does not vectorise.
-
-The polynomials are minimax in relative error (Remez exchange at 50 digits, then rounded): expm1(r) = r + r**2 P(r),
-|r| <= ln(2)/2; log1p(f) = f - f**2/2 + f**3 P(f), f + 1 in [sqrt(1/2), sqrt(2)]; tanh(x) = x + x**3 P(x**2),
-|x| <= 0.625; sin(x) = x + x**3 P(x**2) and cos(x) = 1 - x**2/2 + x**4 P(x**2), |x| <= pi/4; atan(x) = x + x**3 P(x**2),
-|x| <= 1; erf(x) = x + x P(x**2), |x| <= 1; -log(erfc(x)) = P(x), 1 <= x <= 4 (float32) or 6 (float64).
+from 2**45 on. ``exprel`` and ``bernoulli`` are quotients: they round once more, and are NaN at infinity. ``pow_f64``
+alone calls the C library, and so does not vectorise.
 """
 # pyright: basic
 # Numba compiles the functions here for types that it finds out itself.
@@ -52,52 +48,13 @@ from .numba_intrinsics import (
     select,
     widened,
 )
+from .numba_polynomials import POLYNOMIALS_F32, POLYNOMIALS_F64
 
 __all__ = [
-    "atan_f32", "atan_f64", "cos_f32", "cos_f64", "erf_f32", "erf_f64", "exp_f32", "exp_f64", "expm1_f32",
-    "expm1_f64", "log1p_f32", "log1p_f64", "log_f32", "log_f64", "pow_f32", "pow_f64", "sigmoid_f32", "sigmoid_f64",
-    "sin_f32", "sin_f64", "tanh_f32", "tanh_f64",
+    "atan_f32", "atan_f64", "bernoulli_f32", "bernoulli_f64", "cos_f32", "cos_f64", "erf_f32", "erf_f64", "exp_f32",
+    "exp_f64", "expm1_f32", "expm1_f64", "exprel_f32", "exprel_f64", "log1p_f32", "log1p_f64", "log_f32", "log_f64",
+    "pow_f32", "pow_f64", "sigmoid_f32", "sigmoid_f64", "sin_f32", "sin_f64", "tanh_f32", "tanh_f64",
 ]  # fmt: skip
-
-POLYNOMIALS_F32: dict[str, tuple[float, ...]] = {
-    "expm1": (0.49999997, 0.16666543, 0.0416672, 0.0083665475, 0.0013882515),
-    "log1p": (0.3333333, -0.25000823, 0.20001233, -0.16623299, 0.14201553, -0.13160582, 0.12763326, -0.076356545),
-    "tanh": (-0.3333328, 0.13331442, -0.053739715, 0.020639088, -0.0057049883),
-    "sin": (-0.16666667, 0.008333329, -0.00019839309, 2.718084e-06),
-    "cos": (0.041666646, -0.0013887313, 2.4432786e-05),
-    "atan": (-0.33333153, 0.19993773, -0.14211056, 0.10666004, -0.07552213, 0.043211855, -0.016367925, 0.0029206919),
-    "erf": (0.12837917, -0.37612626, 0.112835854, -0.026853811, 0.0051883277, -0.0008010193, 7.853859e-05),
-    "erfc_log": (0.00034152795, 1.1270891, 0.63814485, 0.10310673, -0.021838052, 0.0029476553, -0.00018637888),
-}  # fmt: skip
-POLYNOMIALS_F64: dict[str, tuple[float, ...]] = {
-    "expm1": (0.5, 0.16666666666666677, 0.041666666666666505, 0.008333333333321655, 0.0013888888888962609,
-        0.00019841269886073238, 2.4801587172226458e-05, 2.755724425436776e-06, 2.755740277763757e-07,
-        2.5109024406159476e-08, 2.0875328417497157e-09),
-    "log1p": (0.3333333333333314, -0.2499999999998791, 0.20000000000066656, -0.1666666666984157, 0.1428571428010777,
-        -0.12499999690127053, 0.11111111145057781, -0.1000001525983989, 0.0909092406989943, -0.08332912391916515,
-        0.07691525937599562, -0.07149451822563506, 0.06684646575896097, -0.06196636986213357, 0.05667954228355601,
-        -0.05677499848002842, 0.06504622446511457, -0.05983693347347806, 0.02615992564315521),
-    "tanh": (-0.33333333333332854, 0.13333333333262093, -0.05396825393126828, 0.02186948757610627,
-        -0.008863221002767376, 0.003591989174809805, -0.0014549588826248965, 0.0005863165542254695,
-        -0.00022856423695673017, 7.714439383533422e-05, -1.607258204397795e-05),
-    "sin": (-0.16666666666666666, 0.008333333333333323, -0.00019841269841254725, 2.7557319214025086e-06,
-        -2.505210487133418e-08, 1.605836180473223e-10, -7.578471874702778e-13),
-    "cos": (0.041666666666666595, -0.0013888888888872975, 2.480158728880005e-05, -2.755731416398448e-07,
-        2.087569870975361e-09, -1.1358423586180634e-11),
-    "atan": (-0.3333333333333307, 0.1999999999995146, -0.14285714282575052, 0.11111111007025254, -0.09090907002984831,
-        0.0769227983929661, -0.06666404058115012, 0.05880527820271501, -0.05253518587273341, 0.047223223602443215,
-        -0.042191793913775144, 0.03664192083451329, -0.02990387565954208, 0.021984876031835313, -0.01390058284610702,
-        0.0071965202310939275, -0.002884927685891239, 0.0008313252605903086, -0.00015216163606295057,
-        1.3225155715497386e-05),
-    "erf": (0.12837916709551256, -0.3761263890318352, 0.11283791670944185, -0.026866170643111413, 0.0052239776061181135,
-        -0.000854832592930003, 0.00012055293576533761, -1.4924712295970096e-05, 1.6447131506868005e-06,
-        -1.620631332905939e-07, 1.3710978771185197e-08, -7.779465816070692e-10),
-    "erfc_log": (1.796090738939172e-07, 1.1283773293713975, 0.6366284884394208, 0.10274725342941435,
-        -0.01907815738475514, -0.00028048658085434253, 0.0017689987824282985, -0.0006411713676754729,
-        4.482175188354996e-05, 7.036689094867773e-05, -4.50374201218083e-05, 1.6513932978339526e-05,
-        -4.327037172840702e-06, 8.505732717835541e-07, -1.2570491812550836e-07, 1.3626722388100472e-08,
-        -1.0257044925143479e-09, 4.79606641761867e-11, -1.0496302478912329e-12),
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -180,18 +137,32 @@ def _make_exp(p: _Precision, reduced: Any) -> Any:
     return exp
 
 
-def _make_expm1(p: _Precision, reduced: Any) -> Any:
-    low, high, half, one, two, tiny = p.cast(-p.lost_beside_1, p.log_scale + 1, 0.5, 1, 2, p.smallest_normal * 2**24)
+def _make_expm1_quotients(p: _Precision, reduced: Any) -> tuple[Any, Any, Any]:
+    low, high, half, one, two = p.cast(-p.lost_beside_1, p.log_scale + 1, 0.5, 1, 2)
+    tiny, flat = p.cast(p.smallest_normal * 2**24, 2.0 ** -(p.fraction + 2))
+
+    @_part
+    def change(x):
+        r, s, shifted = reduced(bounded(x, low, high))
+        scale = pow2(shifted - one)  # half of 2**n, which alone may overflow
+        return fma(scale, r * r * s, fma(scale, r, scale - half)) * two
 
     @_helper
     def expm1(x):
         """e**x - 1."""
-        r, s, shifted = reduced(bounded(x, low, high))
-        scale = pow2(shifted - one)  # half of 2**n, which alone may overflow
-        y = fma(scale, r * r * s, fma(scale, r, scale - half)) * two
-        return select(fabs(x) < tiny, x, y)
+        return select(fabs(x) < tiny, x, change(x))
 
-    return expm1
+    @_helper
+    def exprel(x):
+        """(e**x - 1) / x, which is 1 at 0."""
+        return select(fabs(x) < flat, one, change(x) / x)
+
+    @_helper
+    def bernoulli(x):
+        """x / (e**x - 1), which is 1 at 0."""
+        return select(fabs(x) < flat, one, x / change(x))
+
+    return expm1, exprel, bernoulli
 
 
 def _make_sigmoid(p: _Precision, reduced: Any) -> Any:
@@ -372,7 +343,7 @@ def _make_erf(p: _Precision, reduced: Any) -> Any:
 
 _REDUCED, _LOGARITHM = _both(_make_reduced), _both(_make_logarithm)
 exp_f32, exp_f64 = _both(_make_exp, _REDUCED)
-expm1_f32, expm1_f64 = _both(_make_expm1, _REDUCED)
+(expm1_f32, exprel_f32, bernoulli_f32), (expm1_f64, exprel_f64, bernoulli_f64) = _both(_make_expm1_quotients, _REDUCED)
 sigmoid_f32, sigmoid_f64 = _both(_make_sigmoid, _REDUCED)
 tanh_f32, tanh_f64 = _both(_make_tanh, _REDUCED)
 log_f32, log_f64 = _both(_make_log, _LOGARITHM)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from .dialect import Dialect
-from .numba_math import POLYNOMIALS_F32, POLYNOMIALS_F64
+from .numba_polynomials import POLYNOMIALS_F32, POLYNOMIALS_F64
 
 
 def triton_dialect(precision: str) -> Dialect:
