@@ -17,7 +17,7 @@ RATES = {6.5: 55.057, 8.0: 62.470, 10.0: 68.324, 12.0: 72.919, 20.0: 86.470, 50.
 
 
 def steady_gates(v: float) -> dict[str, float]:
-    return {name: a / (a + b) for name, (a, b) in HH.rates(v).items()}
+    return {name: gate.steady for name, gate in HH.gates(v).items()}
 
 
 def fixed_point(current: float) -> dict[str, float]:
@@ -79,7 +79,7 @@ def test_initial_gates_are_in_equilibrium_at_minus_65() -> None:
 
 def test_rates_are_smooth_through_their_removable_singularities() -> None:
     for gate, v in (("m", -40.0), ("n", -55.0)):
-        at, near = HH.rates(v)[gate][0], HH.rates(v + 1e-7)[gate][0]
+        at, near = HH.gates(v)[gate].opening, HH.gates(v + 1e-7)[gate].opening
         assert at == {"m": 1.0, "n": 0.1}[gate]
         assert near == pytest.approx(at, rel=1e-7)
         assert near > at

@@ -11,17 +11,61 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import errors, learn, nn, plot, solvers, surrogates, units
+    from . import errors, learn, nn, plot, solvers, stimuli, surrogates, units
     from .check import check_model
     from .coding import decode, encode
     from .errors import SpikeloomError
     from .kernels.backends import backend, last_kernels
     from .kernels.scan.scan import scan
     from .lang import math
-    from .models import ALIF, IF, LI, LIF, HodgkinHuxley, Peak, Refractory
-    from .models import FitzHughNagumo, HindmarshRose, Izhikevich, MorrisLecar
+    from .models import (
+        ALIF,
+        EIF,
+        GLIF1,
+        GLIF2,
+        GLIF3,
+        GLIF4,
+        GLIF5,
+        IF,
+        LI,
+        LIF,
+        NMDA,
+        QIF,
+        AdEx,
+        AfterSpikeCurrents,
+        Alpha,
+        Channel,
+        Conductance,
+        ConnorStevens,
+        Delta,
+        Depression,
+        DoubleExponential,
+        EscapeRate,
+        Exponential,
+        FitzHughNagumo,
+        GapJunction,
+        HindmarshRose,
+        HodgkinHuxley,
+        Izhikevich,
+        Leak,
+        Membrane,
+        MorrisLecar,
+        Noisy,
+        OrnsteinUhlenbeck,
+        Peak,
+        Rates,
+        Refractory,
+        Relaxation,
+        ResetRule,
+        SpikeThreshold,
+        TraubMiles,
+        TsodyksMarkram,
+        VoltageThreshold,
+        WangBuzsaki,
+        With,
+    )
     from .models.base import NeuronModel
-    from .models.declare import input, option, param, state, timer
+    from .models.declare import draw, gate, input, integral, option, param, state, timer
     from .nn.recording import record
     from .nn.state import State
     from .simulation import simulate
@@ -35,6 +79,7 @@ _MODULES = {
     "plot": "plot",
     "solvers": "solvers",
     "surrogates": "surrogates",
+    "stimuli": "stimuli",
     "units": "units",
     "math": "lang.math",
     "encode": "coding.encode",
@@ -48,8 +93,36 @@ _NAMES = {
     "scan": "kernels.scan.scan",
     **dict.fromkeys(("ALIF", "IF", "LI", "LIF", "HodgkinHuxley", "Peak", "Refractory"), "models"),
     **dict.fromkeys(("FitzHughNagumo", "HindmarshRose", "Izhikevich", "MorrisLecar"), "models"),
+    **dict.fromkeys(("EIF", "AdEx", "QIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5"), "models"),
+    **dict.fromkeys(("AfterSpikeCurrents", "ResetRule", "SpikeThreshold", "VoltageThreshold"), "models"),
+    **dict.fromkeys(
+        (
+            "Channel",
+            "Leak",
+            "Rates",
+            "Relaxation",
+            "ConnorStevens",
+            "Membrane",
+            "With",
+            "EscapeRate",
+            "Noisy",
+            "OrnsteinUhlenbeck",
+            "NMDA",
+            "Alpha",
+            "Conductance",
+            "Delta",
+            "Depression",
+            "DoubleExponential",
+            "Exponential",
+            "GapJunction",
+            "TsodyksMarkram",
+            "TraubMiles",
+            "WangBuzsaki",
+        ),
+        "models",
+    ),
     "NeuronModel": "models.base",
-    **dict.fromkeys(("input", "option", "param", "state", "timer"), "models.declare"),
+    **dict.fromkeys(("draw", "gate", "input", "integral", "option", "param", "state", "timer"), "models.declare"),
     "record": "nn.recording",
     "State": "nn.state",
     "simulate": "simulation",
@@ -59,6 +132,12 @@ _NAMES = {
 }
 
 __all__ = [
+    "Channel", "Leak", "Rates", "Relaxation", "ConnorStevens", "Membrane", "With", "EscapeRate", "Noisy",
+    "OrnsteinUhlenbeck", "NMDA", "Alpha", "Conductance", "Delta", "Depression", "DoubleExponential",
+    "Exponential", "GapJunction", "TsodyksMarkram", "TraubMiles", "WangBuzsaki", "draw", "gate", "integral",
+    "stimuli",
+    "EIF", "AdEx", "QIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5",
+    "AfterSpikeCurrents", "ResetRule", "SpikeThreshold", "VoltageThreshold",
     "ALIF", "ATan", "FastSigmoid", "Gaussian", "HodgkinHuxley", "Hz", "IF", "LI", "LIF", "Mohm", "NeuronModel",
     "Peak", "Refractory", "Sigmoid", "SpikeloomError", "State", "Triangle", "backend", "check_model", "decode",
     "encode", "errors", "input", "last_kernels", "learn", "mV", "math", "ms", "nA", "nS", "nn", "option", "pA",

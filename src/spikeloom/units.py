@@ -185,6 +185,10 @@ uA_per_cm2 = _named(uA / cm2, "uA/cm2")
 mS_per_cm2 = _named(mS / cm2, "mS/cm2")
 uF_per_cm2 = _named(uF / cm2, "uF/cm2")
 
+# Units of whatever membrane a channel or synapse is put into: pA and nS, uA/cm2 and mS/cm2, or none at all.
+membrane_current = Unit(_NONE, Fraction(0), "the membrane's current")
+membrane_conductance = Unit(_NONE, Fraction(0), "the membrane's conductance")
+
 
 def is_finite(value: float) -> bool:
     """Whether ``value`` is an ordinary number; rejects NaN, infinity and booleans."""

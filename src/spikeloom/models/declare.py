@@ -25,13 +25,14 @@ class State:
     """A declared state.
 
     ``timer`` marks one that counts down in whole steps instead of obeying an equation, ``integral`` one that
-    starts every step at 0.
+    starts every step at 0, ``gate`` the open fraction of a channel's gates.
     """
 
     default: float
     unit: Unit
     timer: bool = False
     integral: bool = False
+    gate: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +92,11 @@ def integral(unit: Unit = one) -> Any:
     """Declare a state that starts every step at 0, so that it ends as the integral of its derivative over the step."""
     _checked_unit(unit)
     return State(0.0, unit, integral=True)
+
+
+def gate() -> Any:
+    """Declare the open fraction of a channel's gates; it starts in equilibrium."""
+    return State(0.0, one, gate=True)
 
 
 def draw(kind: str) -> Any:

@@ -141,7 +141,7 @@ class Around(Declared):
 
     def __init__(self, inner: Declared, **values: object) -> None:
         for table in ("params", "states", "inputs", "options", "ports", "draws"):
-            own, theirs = getattr(type(self), table), getattr(inner, table)
+            own, theirs = getattr(self, table), getattr(inner, table)  # a subclass may have put a table on self
             both = set(own) & set(theirs)
             if both:
                 raise ModelError(f"{type(self).__name__} declares what {inner!r} has already", got=sorted(both))
