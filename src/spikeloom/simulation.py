@@ -12,8 +12,9 @@ import torch
 
 from .errors import ModelError, ParameterError, ShapeError, did_you_mean
 from .kernels.scan.scan import checked_dt, initial_state, scan
+from .located import Drive, run_off_grid
 from .models.base import NeuronModel, require_model
-from .solvers import Solver
+from .solvers import OffGrid, Solver
 from .units import Quantity, ms, plain
 
 Current = float | np.ndarray | Callable[[np.ndarray], np.ndarray] | Any
@@ -25,18 +26,25 @@ class Trace:
 
     ``times`` ``[T + 1]`` in ms starts at 0; states have shape ``[T + 1]``, or ``[T + 1, N]`` for N neurons; ``fired``
     marks the entries in which a spike was made. A spike is stamped with the end of its step: the first grid point
-    at which the threshold had been reached.
+    at which the threshold had been reached. Solvers off the grid give the true times: ``located``, one array per
+    neuron.
     """
 
     times: np.ndarray
     states: Mapping[str, np.ndarray]
     fired: np.ndarray
     units: Mapping[str, str]
+    located: Sequence[np.ndarray] | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self.states:
             raise ModelError(f"state {name!r} was not recorded", mend=did_you_mean(name, self.states))
         return self.states[name]
+
+    def single(self) -> Trace:
+        """The first neuron of several, as a trace of one."""
+        states = {name: values[:, 0] for name, values in self.states.items()}
+        return dataclasses.replace(self, states=states, fired=self.fired[:, 0])
 
     def names(self) -> list[str]:
         """Recorded states."""
@@ -45,6 +53,8 @@ class Trace:
     @property
     def spike_times(self) -> Any:
         """Spike times in ms: an array, or a list with one array per neuron."""
+        if self.located is not None:
+            return self.located[0] if self.fired.ndim == 1 else list(self.located)
         if self.fired.ndim == 1:
             return self.times[self.fired]
         return [self.times[column] for column in self.fired.T]
@@ -93,15 +103,39 @@ def simulate(
     x = torch.from_numpy(drive).unsqueeze(1)
     names = list(model.states) if record is None else list(record)
     start = _start(model, x, state)
+    if isinstance(solver, OffGrid):
+        found = _off_grid(model, solver, _timed(model, target, current, drive), np.arange(steps + 1) * dt, start, names)
+        return found.single() if single else found
     result = scan(model, {target: x}, start, solver=solver, dt=dt, record=names)
     states = {n: np.concatenate([start[n].numpy(), result.states[n][:, 0].numpy()]) for n in names}
     fired = np.zeros((steps + 1, drive.shape[1]), dtype=bool)
     if result.spikes is not None:
         fired[1:] = result.spikes[:, 0].numpy() > 0
-    if single:
-        states, fired = {n: s[:, 0] for n, s in states.items()}, fired[:, 0]
     units = {n: str(model.states[n].unit) for n in names}
-    return Trace(np.arange(steps + 1) * dt, states, fired, units)
+    found = Trace(np.arange(steps + 1) * dt, states, fired, units)
+    return found.single() if single else found
+
+
+def _timed(model: NeuronModel, target: str, current: Current, values: np.ndarray) -> Drive:
+    if not callable(current):
+        return Drive(target, values)
+    unit = model.inputs[target].unit if target in model.inputs else model.targets[target]
+    breaks = getattr(current, "breaks", tuple)()
+    return Drive(target, values, lambda times: plain(current(times), unit, "current"), breaks)
+
+
+def _off_grid(
+    model: NeuronModel, solver: OffGrid, drive: Drive, times: np.ndarray, start: Mapping[str, torch.Tensor],
+    names: Sequence[str],
+) -> Trace:  # fmt: skip
+    for name in names:
+        if name not in model.states:
+            raise ModelError(f"{type(model).__name__} has no state {name!r}", mend=did_you_mean(name, model.states))
+    found = run_off_grid(model, solver, drive, times, {n: value.flatten().numpy() for n, value in start.items()})
+    states = {name: np.stack([r.states[name] for r in found], axis=1) for name in names}
+    fired = np.stack([r.fired for r in found], axis=1)
+    units = {n: str(model.states[n].unit) for n in names}
+    return Trace(times, states, fired, units, [r.spike_times for r in found])
 
 
 def _target(model: NeuronModel, into: str | None) -> str:
