@@ -43,7 +43,7 @@ class Located(OffGrid):
 
     >>> import spikeloom as sl
     >>> lif = sl.LIF(tau=10.0, v_threshold=15.0, reset_mechanism="value")
-    >>> trace = sl.simulate(lif, 20.0, 30.0, dt=1.0, solver=Located(sl.solvers.Exact()))
+    >>> trace = sl.simulate(lif, 20.0, 30.0, dt=1.0, solver=sl.solvers.Located())
     >>> trace.spike_times.round(6).tolist()  # 10 ln 4, and twice that
     [13.862944, 27.725887]
     """
@@ -76,7 +76,7 @@ class DormandPrince(OffGrid):
     Hodgkin-Huxley neuron takes 200. Raises ParameterError for tolerances that cannot be had.
 
     >>> import spikeloom as sl
-    >>> trace = sl.simulate(sl.LIF(tau=10.0, v_threshold=15.0), 20.0, 20.0, solver=DormandPrince())
+    >>> trace = sl.simulate(sl.LIF(tau=10.0, v_threshold=15.0), 20.0, 20.0, solver=sl.solvers.DormandPrince())
     >>> trace.spike_times.round(6).tolist()  # 10 ln 4
     [13.862944]
     """
