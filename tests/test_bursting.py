@@ -7,6 +7,7 @@ import pytest
 import scipy.integrate
 
 import spikeloom as sl
+from spikeloom.errors import NonFiniteError, ParameterError
 
 HR = sl.HindmarshRose()
 START = [-1.6, -11.8, 0.0]
@@ -118,3 +119,16 @@ def test_each_preset_shows_its_regime() -> None:
     np.testing.assert_allclose(gaps["periodic-bursting"][4:], gaps["periodic-bursting"][:-4], atol=1.0)
     assert np.abs(gaps["chaotic"][4:] - gaps["chaotic"][:-4]).max() > 3.0
     np.testing.assert_allclose(gaps["tonic"], 20.1, atol=0.2)
+
+
+def test_it_keeps_the_contract() -> None:
+    assert "cpu equals the reference" in sl.check_model(HR, into="i", dt=0.05)
+
+
+def test_bad_parameters_are_refused() -> None:
+    with pytest.raises(ParameterError, match="tau"):
+        sl.HindmarshRose(tau=0.0)
+    with pytest.raises(ParameterError, match="chaotic"):
+        sl.HindmarshRose.preset("chaos")
+    with pytest.raises(NonFiniteError, match="HindmarshRose: state x"):
+        sl.simulate(HR, 3.0, 100.0, 1.0)  # a step too long for its cubic

@@ -11,7 +11,7 @@ import torch
 import spikeloom as sl
 from spikeloom.errors import DimensionError, ParameterError
 from spikeloom.models.izhikevich_presets import CELL_TYPES, PATTERNS
-from spikeloom.solvers import SequentialEuler
+from spikeloom.solvers import DormandPrince, Located, SequentialEuler
 from spikeloom.stimuli import Steps
 
 # Spikes of the author's script for figure 1 of 2004 (ms). Where the table gives a count, first and last times or
@@ -184,9 +184,12 @@ def test_accurate_spikes_against_an_integrator_that_locates_them(cell: str) -> N
         )
         times.append(float(found.t_events[0][0]))
         state = [c, found.y_events[0][0][1] + d]
+    model, how = sl.Izhikevich(**values), {"duration": times[-1] + 1.0, "state": {"v": -70.0, "u": -14.0}}
+    assert sl.simulate(model, 10.0, solver=DormandPrince(), **how).spike_times == pytest.approx(times, abs=1e-6)
+    assert sl.simulate(model, 10.0, dt=0.02, solver=Located(), **how).spike_times == pytest.approx(times, abs=1e-6)
     errors = []
     for dt in (0.02, 0.005):
-        trace = sl.simulate(sl.Izhikevich(**values), 10.0, times[-1] + 1.0, dt, state={"v": -70.0, "u": -14.0})
+        trace = sl.simulate(model, 10.0, dt=dt, **how)
         assert len(trace.spike_times) == 4
         errors.append(np.abs(trace.spike_times - times).max())
     assert errors[1] < 0.04
@@ -321,6 +324,10 @@ def test_rhythms_of_the_network(raster: np.ndarray) -> None:
 
 
 # -- bad input
+
+
+def test_it_keeps_the_contract() -> None:
+    assert "cpu equals the reference" in sl.check_model(sl.Izhikevich, into="i", dt=0.25)
 
 
 def test_bad_parameters_are_refused() -> None:

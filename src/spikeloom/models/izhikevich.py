@@ -27,8 +27,9 @@ class Izhikevich(NeuronModel):
     Presets: the cell types of the first paper, such as "regular-spiking", and the twenty patterns of the second, such
     as "tonic-bursting", with their inputs, initial values, step and scheme. The author's results belong to his
     integration schemes: :class:`~spikeloom.solvers.SequentialEuler` at the step of the preset for the patterns, and
-    ``SequentialEuler(substeps=2)`` at 1 ms for the network of 1000 neurons. An accurate solver gives other spikes; use
-    it at dt <= 0.1 ms, since the upstroke passes 300 mV/ms.
+    ``SequentialEuler(substeps=2)`` at 1 ms for the network of 1000 neurons. An accurate solver gives other spikes: RK4
+    at dt <= 0.1 ms, since the upstroke passes 300 mV/ms, or one that locates spikes between the points of the grid,
+    such as :class:`~spikeloom.solvers.DormandPrince`.
 
     >>> from spikeloom import simulate
     >>> from spikeloom.solvers import SequentialEuler
