@@ -30,10 +30,18 @@ class ModelEntry:
 
 
 MODELS = (
-    ModelEntry("if", "integrate-and-fire, without a leak", "spikeloom.models:IF", 1.0),
+    ModelEntry("if", "integrate-and-fire, without a leak", "spikeloom.models:IF", 0.05),
     ModelEntry("lif", "leaky integrate-and-fire, integrated exactly", "spikeloom.models:LIF", 2.0),
     ModelEntry("li", "leaky integrator without a threshold, a read-out", "spikeloom.models:LI", 1.0),
     ModelEntry("alif", "LIF with an adaptive threshold", "spikeloom.models:ALIF", 2.0, 1000.0),
+    ModelEntry("eif", "LIF with an exponential upstroke", "spikeloom.models:EIF", 40.0, 300.0, 0.01),
+    ModelEntry("qif", "quadratic integrate-and-fire", "spikeloom.models:QIF", 60.0, 300.0, 0.01),
+    ModelEntry("adex", "EIF with an adaptation current", "spikeloom.models:AdEx", 1000.0, 300.0, 0.01),
+    ModelEntry("glif1", "Allen Institute, level 1: leaky", "spikeloom.models:GLIF1", 350.0, 500.0, 0.05),
+    ModelEntry("glif2", "level 2: reset rules", "spikeloom.models:GLIF2", 350.0, 500.0, 0.05),
+    ModelEntry("glif3", "level 3: after-spike currents", "spikeloom.models:GLIF3", 350.0, 500.0, 0.05),
+    ModelEntry("glif4", "level 4: reset rules and currents", "spikeloom.models:GLIF4", 350.0, 500.0, 0.05),
+    ModelEntry("glif5", "level 5: and a threshold that adapts", "spikeloom.models:GLIF5", 350.0, 500.0, 0.05),
     ModelEntry(
         "hodgkin-huxley",
         "the squid axon of Hodgkin and Huxley, 1952",
