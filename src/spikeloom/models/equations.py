@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from ..lang.expr import Expr, lift, symbol
 from ..lang.latex import latex, name_in_latex
-from .base import NeuronModel, Values
+from .base import NeuronModel
 
 
 def equations(model: NeuronModel) -> list[str]:
-    r"""The equations of ``model`` in LaTeX, without dollars: slopes, threshold, resets, and what holds the membrane.
+    r"""The equations of ``model`` in LaTeX, without dollars: slopes, threshold, resets, and what else happens.
 
     Matplotlib's mathtext sets every one of them. Parameters appear by name.
 
@@ -19,10 +22,9 @@ def equations(model: NeuronModel) -> list[str]:
     \mathrm{then}\quad v \leftarrow v - \left(v_{\mathrm{threshold}} - v_{\mathrm{rest}}\right)
     """
     bound = model.symbolic()
-    s = Values(**{name: symbol(name, state.unit) for name, state in model.states.items()})
-    x = Values(**{name: symbol(name, held.unit) for name, held in model.inputs.items()})
-    slopes = bound.derivative(s, x)
-    lines = [_slope(name, lift(slopes[name])) for name in model.states if name in slopes]
+    s, x = bound.symbols()
+    slopes, noise = bound.derivative(s, x), bound.noise(s, x)
+    lines = [_slope(name, lift(slopes[name]), noise.get(name)) for name in model.states if name in slopes]
     quantity = bound.threshold(s)
     if quantity is not None:
         resets = {name: lift(value) for name, value in bound.reset(s).items()}
@@ -35,14 +37,34 @@ def equations(model: NeuronModel) -> list[str]:
     held = bound.refractory(s)
     if held is not None:
         lines.append(rf"\mathrm{{hold}}\ {name_in_latex(model.membrane)}\ \mathrm{{while}}\quad {latex(held)}")
-    return lines + [_countdown(name) for name, state in model.states.items() if state.timer]
+    lines += [_countdown(name) for name, state in model.states.items() if state.timer]
+    lines += [_anew(name) for name, state in model.states.items() if state.integral]
+    lines += [_drawn(name, draw.kind) for name, draw in model.draws.items()]
+    return lines + [line for port in model.ports for line in _arrivals(port, bound.arrive(port, s, symbol("w")))]
 
 
-def _slope(name: str, slope: Expr) -> str:
+def _slope(name: str, slope: Expr, amplitude: object) -> str:
     rate = rf"\frac{{d{name_in_latex(name)}}}{{dt}}"
+    if amplitude is not None:
+        return rf"{rate} = {latex(slope)} + {latex(lift(amplitude))}\,\xi(t)"
     if slope.op == "div" and slope.args[1].op == "symbol":
         return rf"{latex(slope.args[1])}\,{rate} = {latex(slope.args[0])}"
     return f"{rate} = {latex(slope)}"
+
+
+def _arrivals(port: str, values: Mapping[str, Any]) -> list[str]:
+    r"""What a spike of weight w does where it arrives; ``v`` of a port is what the membrane jumps by."""
+    begin = rf"\mathrm{{a\ spike\ of\ weight}}\ w\ \mathrm{{into\ {port}:}}\quad "
+    return [rf"{begin}{name_in_latex(name)} \leftarrow {latex(lift(value))}" for name, value in values.items()]
+
+
+def _anew(name: str) -> str:
+    return rf"{name_in_latex(name)} = 0\ \mathrm{{at\ the\ beginning\ of\ each\ step}}"
+
+
+def _drawn(name: str, kind: str) -> str:
+    law = r"\mathrm{Exp}(1)" if kind == "exponential" else r"\mathrm{U}(0, 1)"
+    return rf"{name_in_latex(name)} \sim {law}\ \mathrm{{in\ each\ step}}"
 
 
 def _threshold(quantity: Expr, crossing: bool) -> str:
