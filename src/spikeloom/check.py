@@ -12,6 +12,7 @@ from .errors import SpikeloomError
 from .kernels.backends import backend, last_kernels
 from .kernels.prepare import constants
 from .kernels.program import CONSTANT, NEXT, SPIKE, STATE, STREAM, program
+from .kernels.random import draw
 from .kernels.scan.op import scan_op
 from .kernels.scan.scan import ScanResult, initial_state, scan
 from .kernels.scan.smooth import smoothed
@@ -56,6 +57,12 @@ class Case:
         scale = float(self.model.scale())
         noise = torch.randn(self.steps, self.batch, self.neurons, generator=generator, dtype=torch.float64)
         return ((0.4 * noise + 0.25) * scale).to(self.dtype)
+
+    def random(self, names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """The random numbers of a stochastic model, by stream name."""
+        like, shape = torch.empty(0, dtype=self.dtype), (self.steps, self.batch, self.neurons)
+        width = self.batch * self.neurons
+        return {name: draw(name, self.seed, 0, self.steps, width, like).reshape(shape) for name in names}
 
     def state(self) -> dict[str, torch.Tensor]:
         """The model's initial state."""
@@ -121,7 +128,7 @@ def run_case(case: Case, backend_name: str, *, strict: bool = True) -> Outcome:
     with backend(backend_name, strict=strict):
         result = scan(
             case.model, {case.target: stream}, state, learned=learned, solver=case.solver,
-            surrogate=case.surrogate, dt=case.dt, record=list(case.model.states),
+            surrogate=case.surrogate, dt=case.dt, record=list(case.model.states), seed=case.seed,
         )  # fmt: skip
         _random_loss([result.spikes, *result.states.values(), *result.final.values()]).backward()
     leaves = {"x": stream, **{f"state {n}": s for n, s in state.items()}, **learned}
@@ -188,11 +195,12 @@ def _check_trace(case: Case) -> None:
     dt = torch.tensor(case.dt, dtype=torch.float64)
     fire = {"fire": lambda u: (u >= 0).to(u.dtype)}
     step = step_function(model.bind(values), solver, dt, fire=fire["fire"])
-    states = case.state()
+    states, random = case.state(), case.random(found.random)
     prepared = {f"{CONSTANT}{k}": c for k, c in enumerate(constants(found, model, {}, case.dt, (), dt))}
-    for x in case.stream():
-        direct = step(states, {case.target: x})
-        named = {**{STATE + n: s for n, s in states.items()}, STREAM + case.target: x, **prepared}
+    for t, x in enumerate(case.stream()):
+        streams = {case.target: x, **{n: rows[t] for n, rows in random.items()}}
+        direct = step(states, streams)
+        named = {STATE + n: s for n, s in states.items()} | {STREAM + n: row for n, row in streams.items()} | prepared
         names = [NEXT + n for n in states] + ([SPIKE] if found.fires else [])
         traced = evaluate([found.step.outputs[n] for n in names], named, fire)
         # A state may be 0 as the balance of large terms, such as a v - a v_rest at rest: then its rounding is theirs.
@@ -212,16 +220,17 @@ def check_finite_differences(case: Case) -> None:
     found = program(case.model, case.solver, case.surrogate, (case.target,))
     text = smoothed(found.step, case.surrogate).text()
     prepared = [c.clone() for c in constants(found, case.model, {}, case.dt, (), torch.empty(0, dtype=torch.float64))]
+    random = [rows.flatten(1) for rows in case.random(found.random).values()]
     leaves = [case.stream().flatten(1), *(s.flatten() for s in case.state().values()), *prepared]
     for leaf in leaves:
         leaf.requires_grad_()
     count = len(case.model.states)
 
     def loss(tensors: Sequence[torch.Tensor]) -> torch.Tensor:
-        x, states, rest = tensors[0], list(tensors[1 : 1 + count]), list(tensors[1 + count :])
-        wanted = [t.requires_grad for t in (x, *rest)] if torch.is_grad_enabled() else []
+        streams, states, rest = [tensors[0], *random], list(tensors[1 : 1 + count]), list(tensors[1 + count :])
+        wanted = [t.requires_grad for t in (*streams, *rest)] if torch.is_grad_enabled() else []
         how = (",".join(case.model.states), wanted, type(case.model).__name__, case.backend, True)
-        rows = scan_op([x], states, rest, text, *how)
+        rows = scan_op(streams, states, rest, text, *how)
         kept = rows[: count * 2 + int(found.fires)]
         weights = torch.Generator().manual_seed(7)
         return sum(((r * torch.randn(r.shape, generator=weights, dtype=r.dtype)).sum() for r in kept), torch.zeros(()))
@@ -257,7 +266,7 @@ def check_split(case: Case) -> None:
         for pieces in _splits(case.steps):
             state, parts = None, []
             for begin, end in pieces:
-                result = _plain(case, case.stream()[begin:end], state)
+                result = _plain(case, case.stream()[begin:end], state, begin)
                 state = result.final
                 parts.append(result.states[case.model.membrane])
             _identical("states of a split run", torch.cat(parts), whole.states[case.model.membrane])
@@ -269,15 +278,15 @@ def check_batch(case: Case) -> None:
     """A sample alone gives the same bits as in a batch."""
     with backend(case.backend, strict=True):
         whole = _plain(case, case.stream(), None)
-        alone = _plain(case, case.stream()[:, :1], None)
+        alone = _plain(case, case.stream()[:, :1], None)  # the first sample: its random numbers are the same
     name = case.model.membrane
     _identical("a sample alone", alone.states[name], whole.states[name][:, :1])
 
 
-def _plain(case: Case, x: torch.Tensor, state: dict[str, torch.Tensor] | None) -> ScanResult:
+def _plain(case: Case, x: torch.Tensor, state: dict[str, torch.Tensor] | None, first_step: int = 0) -> ScanResult:
     return scan(
         case.model, {case.target: x}, state, solver=case.solver, surrogate=case.surrogate, dt=case.dt,
-        record=list(case.model.states),
+        record=list(case.model.states), seed=case.seed, first_step=first_step,
     )  # fmt: skip
 
 

@@ -91,6 +91,12 @@ class EscapeRate(Wrapper):
     hazard = integral()
     chance = draw("exponential")
 
+    def __init__(self, inner: NeuronModel, **values: object) -> None:
+        require_model("EscapeRate", inner)
+        if inner.threshold(inner.symbols()[0]) is None:
+            raise ModelError(f"{type(inner).__name__} has no threshold for EscapeRate to soften")
+        super().__init__(inner, **values)
+
     def derivative(self, s: Any, x: Any) -> dict[str, Any]:
         far = self.inner.threshold(s) / self.width
         over = far > _FAR
@@ -98,8 +104,6 @@ class EscapeRate(Wrapper):
         return {**self.inner.derivative(s, x), "hazard": where(rate > self.most, self.most, rate)}
 
     def threshold(self, s: Any) -> Any:
-        if self.inner.threshold(s) is None:
-            raise ModelError(f"{type(self.inner).__name__} has no threshold for EscapeRate to soften")
         return s.hazard - s.chance
 
     def scale(self) -> Any:
