@@ -17,7 +17,7 @@ def _at(current: float, summary: str) -> Preset:
 
 
 class HindmarshRose(NeuronModel):
-    """Hindmarsh and Rose 1984 (eq. 1)::
+    """The three equations of Hindmarsh and Rose (1984)::
 
         tau dx/dt = y - a x³ + b x² - z + i
         tau dy/dt = c - d x² - y

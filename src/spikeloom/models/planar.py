@@ -11,16 +11,16 @@ from .base import NeuronModel
 from .declare import input, param, state
 from .presets import Preset
 
-_FITZHUGH = "FitzHugh 1961, Biophys. J. 1, eq. 1 and 2; Nagumo et al. 1962, Proc. IRE 50"
-_RINZEL = "Rinzel and Ermentrout 1998, in Methods in Neuronal Modeling, 2nd ed., ch. 7, table 7.1"
+_FITZHUGH = "FitzHugh 1961, Biophys. J. 1:445; in this form FitzHugh 1969, in Biological Engineering, ch. 1"
+_RINZEL = "Rinzel and Ermentrout 1998, in Methods in Neuronal Modeling, 2nd ed., ch. 7, appendix A"
 
 
 class FitzHughNagumo(NeuronModel):
-    """``tau dv/dt = v - v³/3 - w + i`` and ``tau_w dw/dt = v + a - b w`` (FitzHugh 1961, eq. 1 and 2, with the signs
-    of v and i turned so that spikes point upward; Nagumo et al. 1962).
+    """``tau dv/dt = v - v³/3 - w + i`` and ``tau_w dw/dt = v + a - b w`` (FitzHugh 1961, eq. 1 and 2, with signs turned
+    so that spikes point upward, and his c² = 9 for ``tau_w / tau``; in this form FitzHugh 1969; Nagumo et al. 1962).
 
     States and input are numbers without a unit. So is time in the papers; here its unit is ``tau`` = 1 ms, and
-    ``tau_w = tau/φ`` with φ = 0.08. It starts at its resting point without input.
+    ``tau_w = tau/φ`` with the customary φ = 0.08. It starts at its resting point without input.
 
     A spike is an upward crossing of ``v_threshold`` = 0, the middle between rest and peak: every full cycle passes
     it, and the small oscillations around rest, or around the depolarised point at strong input, stay clear of it.
@@ -57,7 +57,7 @@ class FitzHughNagumo(NeuronModel):
 
 
 class MorrisLecar(NeuronModel):
-    """The barnacle muscle fibre of Morris and Lecar (1981, eq. 9), with its calcium current in equilibrium::
+    """The barnacle muscle fibre of Morris and Lecar (1981, eq. 9 and 2), with its calcium current in equilibrium::
 
         c dv/dt = i - g_ca m∞(v) (v - e_ca) - g_k w (v - e_k) - g_l (v - e_l)
         dw/dt   = phi (w∞(v) - w) cosh((v - v3) / (2 v4))
