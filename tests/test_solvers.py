@@ -18,8 +18,21 @@ import spikeloom as sl
 from spikeloom.errors import ModelError
 from spikeloom.kernels.exponential import matrix_exponential
 from spikeloom.lang import math as m
-from spikeloom.solvers import RK4, Exact, ExponentialEuler, ForwardEuler, Heun, default_solver, is_linear
-from spikeloom.solvers.runge_kutta import FORWARD_EULER, HEUN, RK4_TABLE
+from spikeloom.solvers import (
+    RK3,
+    RK4,
+    CrankNicolson,
+    Exact,
+    ExponentialEuler,
+    ForwardEuler,
+    Heun,
+    ImplicitEuler,
+    Midpoint,
+    SequentialEuler,
+    default_solver,
+    is_linear,
+)
+from spikeloom.solvers.runge_kutta import FORWARD_EULER, HEUN, MIDPOINT, RK3_TABLE, RK4_TABLE
 
 
 class FitzHughNagumo(sl.NeuronModel):
@@ -88,8 +101,11 @@ def fitzhugh() -> np.ndarray:
 @pytest.mark.parametrize(
     ("solver", "order", "steps"),
     [
-        (ForwardEuler(), 1, (400, 800, 1600)), (Heun(), 2, (200, 400, 800)), (RK4(), 4, (40, 80, 160)),
-        (ExponentialEuler(), 1, (400, 800, 1600)),
+        (ForwardEuler(), 1, (400, 800, 1600)), (Heun(), 2, (200, 400, 800)), (Midpoint(), 2, (200, 400, 800)),
+        (RK3(), 3, (320, 640, 1280)), (RK4(), 4, (40, 80, 160)), (ExponentialEuler(), 1, (400, 800, 1600)),
+        (SequentialEuler(), 1, (400, 800, 1600)), (SequentialEuler(substeps=3), 1, (400, 800, 1600)),
+        (ImplicitEuler(), 1, (400, 800, 1600)), (ImplicitEuler(iterations=1), 1, (800, 1600, 3200)),
+        (CrankNicolson(), 2, (200, 400, 800)), (CrankNicolson(iterations=1), 2, (400, 800, 1600)),
     ],
 )  # fmt: skip
 def test_measured_order(fitzhugh: np.ndarray, solver, order: int, steps: tuple[int, ...]) -> None:
@@ -107,7 +123,7 @@ def test_exponential_euler_has_order_two_for_a_single_state() -> None:
     assert math.log2(errors[1] / errors[2]) == pytest.approx(2.0, abs=0.05)
 
 
-@pytest.mark.parametrize("table", [FORWARD_EULER, HEUN, RK4_TABLE])
+@pytest.mark.parametrize("table", [FORWARD_EULER, HEUN, MIDPOINT, RK3_TABLE, RK4_TABLE])
 def test_butcher_tables_fulfil_their_order_conditions(table) -> None:
     n = len(table.b)
     a = np.array([[*row, *[0.0] * (n - len(row))] for row in table.a])
@@ -133,7 +149,7 @@ def test_a_step_by_hand() -> None:
     assert ExponentialEuler().update(model, dt)(s, x)["v"] == pytest.approx(exponential, rel=1e-14)
 
 
-@pytest.mark.parametrize("solver", [ForwardEuler(), Heun(), RK4(), ExponentialEuler()])
+@pytest.mark.parametrize("solver", [Heun(), RK3(), RK4(), ExponentialEuler(), SequentialEuler(2), CrankNicolson()])
 @pytest.mark.parametrize("model", [FitzHughNagumo(), sl.HodgkinHuxley(), Synaptic()], ids=repr)
 def test_the_kernel_does_what_the_update_says(model: sl.NeuronModel, solver) -> None:
     update, (target, *_) = solver.update(model, 0.02), model.inputs
@@ -378,11 +394,12 @@ def test_input_to_a_held_membrane_is_ignored_but_not_that_to_other_states() -> N
 
 
 def test_solvers_are_values() -> None:
-    every = [ForwardEuler(), Heun(), RK4(), Exact(), ExponentialEuler()]
+    plain = [ForwardEuler(), Midpoint(), Heun(), RK3(), RK4(), Exact(), ExponentialEuler()]
+    every = [*plain, SequentialEuler(), SequentialEuler(2), ImplicitEuler(), ImplicitEuler(3), CrankNicolson()]
     for a, b in itertools.product(every, repeat=2):
         assert (a == b) == (a is b)
     for solver in every:
-        for same in (type(solver)(), copy.deepcopy(solver), pickle.loads(pickle.dumps(solver))):
+        for same in (copy.deepcopy(solver), pickle.loads(pickle.dumps(solver)), eval(repr(solver))):
             assert same == solver
             assert hash(same) == hash(solver)
-        assert repr(solver) == f"{type(solver).__name__}()"
+    assert [repr(solver) for solver in plain] == [f"{type(solver).__name__}()" for solver in plain]
