@@ -78,7 +78,8 @@ class EscapeRate(Wrapper):
     For a LIF, ``q = v - v_threshold``: at the threshold it fires at ``rate`` (per ms), ``width`` above it e times as
     often (Gerstner et al. 2014, eq. 9.6 and 9.7; Jolivet et al. 2006). In a step it fires with the probability
     ``1 - exp(-∫ rate dt)``: where the rate integrated over the step exceeds an exponential random number. The rate is
-    capped at ``most`` per ms, since an exponential of a voltage far above threshold overflows.
+    capped at ``most`` per ms, since an exponential of a voltage far above threshold overflows. A jump of the membrane
+    ends its step, so it raises the chance of a spike from the step after it on.
 
     >>> from spikeloom.models import LIF
     >>> EscapeRate(LIF(tau=10.0), width=0.2).random
