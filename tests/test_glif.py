@@ -13,6 +13,7 @@ import torch
 import spikeloom as sl
 from spikeloom.check import Case, check_backend, check_finite_differences, check_model
 from spikeloom.models.base import Values
+from spikeloom.models.equations import equations
 from spikeloom.solvers import RK4, DormandPrince, Exact, Located, default_solver
 
 LEVELS = (sl.GLIF1, sl.GLIF2, sl.GLIF3, sl.GLIF4, sl.GLIF5)
@@ -207,6 +208,11 @@ def test_nothing_reaches_the_voltage_and_its_threshold_during_the_cut() -> None:
     # ... while the currents decay to the amplitude that the paper gives for the end of the cut.
     assert trace["asc_2"][k + 75] == pytest.approx(-198.94, rel=1e-12)
     assert trace["theta_s"][k + 75] == pytest.approx(0.37, rel=1e-12)
+
+
+def test_equations_name_all_that_is_held() -> None:
+    assert any(line.startswith(r"\mathrm{hold}\ v,\ \theta_{\mathrm{v}}\ ") for line in equations(sl.GLIF5()))
+    assert any(line.startswith(r"\mathrm{hold}\ v\ ") for line in equations(sl.GLIF4()))
 
 
 def test_amplitudes_are_jumps_at_the_spike_without_a_refractory_period_inside() -> None:

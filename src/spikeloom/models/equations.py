@@ -36,7 +36,8 @@ def equations(model: NeuronModel) -> list[str]:
         ]
     held = bound.refractory(s)
     if held is not None:
-        lines.append(rf"\mathrm{{hold}}\ {name_in_latex(model.membrane)}\ \mathrm{{while}}\quad {latex(held)}")
+        still = r",\ ".join(name_in_latex(name) for name in model.held)
+        lines.append(rf"\mathrm{{hold}}\ {still}\ \mathrm{{while}}\quad {latex(held)}")
     lines += [_countdown(name) for name, state in model.states.items() if state.timer]
     lines += [_anew(name) for name, state in model.states.items() if state.integral]
     lines += [_drawn(name, draw.kind) for name, draw in model.draws.items()]

@@ -187,7 +187,7 @@ class _Composition(Wrapper):
     @classmethod
     def compose(cls) -> NeuronModel:
         """The model with its default parameters."""
-        raise NotImplementedError
+        raise ModelError(f"{cls.__name__} has no parts", mend="Define compose(cls), which returns a model.")
 
     def replace(self, **values: object) -> Self:
         options = {name: getattr(self, name) for name in self.options}
