@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 
@@ -14,18 +14,20 @@ from ...lang.expr import LEAVES, topological
 from ...lang.graph import Graph
 from ...lang.idioms import FUSED, fused
 from ..cache import load
-from ..program import CONSTANT, NEXT, STATE
+from ..program import CONSTANT, NEXT, SPIKE, STATE, STREAM
 from ..threads import over_blocks
 from .plan import ADJOINT, Plan
 
 Arrays = Mapping[str, torch.Tensor]
 _PRECISION = {torch.float32: "f32", torch.float64: "f64"}
 _ELEMENTARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow", *FUSED)
+_CACHE = 2**18  # bytes of a core's own cache for what is used again in every step
+_ALIGN = 64  # lanes
 
 
 def forward(plan: Plan, steps: int, arrays: Arrays, label: str, strict: bool) -> None:
     """Run forward in place: ``arrays`` holds streams ``x.*`` and outputs ``[T, M]``, constants, and states ``next.*``
-    ``[M]`` filled with the initial values."""
+    ``[M]`` filled with the initial values. A stream may be a single row ``[M]``, which holds in every step."""
     _launch(plan, steps, arrays, ("forward", label, strict))
 
 
@@ -39,11 +41,24 @@ def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool])
     names = tuple(arrays)
     first = arrays[next(n for n in names if n.startswith((NEXT, ADJOINT + STATE)))]
     shared = frozenset(n for n in names if n.startswith(CONSTANT) and arrays[n].numel() == 1)
-    kernel = _kernel(plan, names, shared, _PRECISION[first.dtype], kind)
+    held = frozenset(n for n in names if n.startswith(STREAM) and arrays[n].dim() == 1)
+    kernel = _kernel(plan, names, (shared, held), _PRECISION[first.dtype], kind)
     width = first.numel()
-    if width and steps:
-        pointers = [_pointer(n, arrays[n]) for n in names]
-        over_blocks(lambda begin, end: kernel(begin, end, steps, width, *pointers), width, steps)
+    if not (width and steps):
+        return
+    pointers = [_pointer(n, arrays[n]) for n in names]
+    lanes = _lanes_in_cache(a for n, a in arrays.items() if a.dim() == 1 and n not in shared)
+
+    def run(begin: int, end: int) -> None:
+        for start in range(begin, end, lanes):
+            kernel(start, min(start + lanes, end), steps, width, *pointers)
+
+    over_blocks(run, width, steps)
+
+
+def _lanes_in_cache(arrays: Iterable[torch.Tensor]) -> int:
+    """How many neurons take all steps before the next ones do: their states and the like stay in the cache."""
+    return max(_CACHE // sum(a.element_size() for a in arrays) // _ALIGN, 1) * _ALIGN
 
 
 def _pointer(name: str, array: torch.Tensor) -> int:
@@ -53,21 +68,26 @@ def _pointer(name: str, array: torch.Tensor) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def _kernel(
-    plan: Plan, names: tuple[str, ...], shared: frozenset[str], precision: str, kind: tuple[str, str, bool]
-) -> Callable[..., None]:
+    plan: Plan, names: tuple[str, ...], single: tuple[frozenset[str], frozenset[str]], precision: str,
+    kind: tuple[str, str, bool],
+) -> Callable[..., None]:  # fmt: skip
     graph = plan.forward if kind[0] == "forward" else plan.backward
-    module = load(kernel_source(graph, names, shared, plan.conditions, precision, *kind))
+    module = load(kernel_source(graph, names, single, plan.conditions, precision, *kind))
     # A C function called through ctypes: it takes plain addresses and runs without Python's lock.
     signature = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4, *[ctypes.c_void_p] * len(names))
     return signature(getattr(module, kind[0]).address)
 
 
 def kernel_source(
-    graph: Graph, names: tuple[str, ...], shared: frozenset[str], conditions: frozenset[str], precision: str,
-    direction: str, label: str, strict: bool,
+    graph: Graph, names: tuple[str, ...], single: tuple[frozenset[str], frozenset[str]], conditions: frozenset[str],
+    precision: str, direction: str, label: str, strict: bool,
 ) -> str:  # fmt: skip
-    """The module of one kernel: a loop over time around a loop over neurons that LLVM vectorises."""
-    roles = _Roles(names, shared)
+    """The module of one kernel: a loop over time around a loop over neurons that LLVM vectorises.
+
+    ``single`` names the constants that are one number, and the streams that are one row; ``conditions`` the rows of
+    bytes.
+    """
+    roles = _Roles(names, *single)
     graph = Graph(graph.inputs, dict(zip(graph.outputs, fused(list(graph.outputs.values())), strict=True)))
     outputs = {identifier(n) + "_new": e for n, e in graph.outputs.items()}
     body = statements(outputs, kernel_dialect(precision))
@@ -78,7 +98,7 @@ def kernel_source(
     lines += ["        for m in range(begin, end):"]
     lines += [f"            {line}" for line in _loads(graph, roles, conditions)]
     lines += [f"            {line}" for line in body]
-    lines += [f"            {line}" for line in _stores(graph, roles)]
+    lines += [f"            {line}" for line in _stores(graph, roles, conditions)]
     lines += ["    restore_denormals(denormals)", ""]
     return "\n".join(lines)
 
@@ -86,11 +106,11 @@ def kernel_source(
 class _Roles:
     """Which arrays are one number, one value a neuron, and one row a step."""
 
-    def __init__(self, names: Sequence[str], shared: frozenset[str]) -> None:
+    def __init__(self, names: Sequence[str], shared: frozenset[str], held: frozenset[str]) -> None:
         lane_prefixes = (NEXT, ADJOINT + STATE, ADJOINT + CONSTANT, CONSTANT)
         self.names = list(names)
         self.shared = [n for n in names if n in shared]
-        self.lanes = [n for n in names if n not in shared and n.startswith(lane_prefixes)]
+        self.lanes = [n for n in names if n not in shared and (n.startswith(lane_prefixes) or n in held)]
 
     def element(self, name: str) -> str:
         """This neuron's element of an array, in this step where the array has steps."""
@@ -142,6 +162,10 @@ def _loads(graph: Graph, roles: _Roles, conditions: frozenset[str]) -> list[str]
     return lines
 
 
-def _stores(graph: Graph, roles: _Roles) -> list[str]:
-    sums = [n for n in graph.outputs if n.startswith(ADJOINT + CONSTANT)]
-    return [f"{roles.element(n)} {'+=' if n in sums else '='} {identifier(n)}_new" for n in graph.outputs]
+def _stores(graph: Graph, roles: _Roles, conditions: frozenset[str]) -> list[str]:
+    lines: list[str] = []
+    for name in graph.outputs:
+        how = "+=" if name.startswith(ADJOINT + CONSTANT) else "="
+        test = " != 0" if name == SPIKE and name in conditions else ""
+        lines.append(f"{roles.element(name)} {how} {identifier(name)}_new{test}")
+    return lines
