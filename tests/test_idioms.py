@@ -79,7 +79,9 @@ def test_quotients_share_their_exponential() -> None:
 
 def test_a_hodgkin_huxley_kernel_is_made_of_them() -> None:
     graph = forward_plan(program(sl.HodgkinHuxley(), None, sl.ATan(), ("i",)).text, ()).forward
-    source = cpu.kernel_source(graph, ("x.i", "next.v"), frozenset(), frozenset(), "f64", "forward", "HH", False)
+    source = cpu.kernel_source(
+        graph, ("x.i", "next.v"), (frozenset(), frozenset()), frozenset(), "f64", "forward", "HH", False
+    )
     assert source.count("bernoulli_f64(") == 8  # two rates in each of four stages
     assert "expm1" not in source
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any
 
 
 class SpikeloomError(Exception):
@@ -56,28 +55,6 @@ class SpikeError(SpikeloomError, ValueError):
 
 class NonFiniteError(SpikeloomError, ArithmeticError):
     """NaN or infinity appeared in an input, a state or a loss."""
-
-
-class BlowUpError(NonFiniteError):
-    """A simulation that left all finite numbers: which ``state`` of which ``neuron``, at what ``time`` in ms.
-
-    ``stable_dt`` is the largest step in ms that was found to work, by trying; None where none was found.
-    """
-
-    def __init__(
-        self, what: str, *, got: object = None, mend: str = "", state: str = "", neuron: int = 0, time: float = 0.0,
-        stable_dt: float | None = None,
-    ) -> None:  # fmt: skip
-        super().__init__(what, got=got, expected="finite numbers", mend=mend)
-        self.state, self.neuron, self.time, self.stable_dt = state, neuron, time, stable_dt
-
-    def __reduce__(self) -> tuple[object, ...]:
-        parts = {name: value for name, value in vars(self).items() if name not in ("what", "expected")}
-        return _rebuild_blow_up, (self.what, parts)
-
-
-def _rebuild_blow_up(what: str, parts: dict[str, Any]) -> BlowUpError:
-    return BlowUpError(what, **parts)
 
 
 class BackendError(SpikeloomError, RuntimeError):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any, final
 
 import numpy as np
 import torch
 
-from ..errors import BlowUpError
+from ..errors import NonFiniteError
 from ..kernels.scan.advance import Advance
 from ..models.base import NeuronModel
 from ..solvers import Solver, default_solver
@@ -23,6 +24,29 @@ _BEYOND, _AT_LEAST = (
 )  # trials go on so many times as long as the run that failed, and for so many of its steps
 
 States = Mapping[str, torch.Tensor]
+
+
+@final
+class BlowUpError(NonFiniteError):
+    """A simulation that left the finite numbers: which ``state`` of which ``neuron``, at what ``time`` in ms.
+
+    ``stable_dt`` is the largest step in ms that was found to work, by trying; None where none was found.
+    """
+
+    def __init__(
+        self, what: str, *, got: object = None, mend: str = "", state: str = "", neuron: int = 0, time: float = 0.0,
+        stable_dt: float | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(what, got=got, expected="finite numbers", mend=mend)
+        self.state, self.neuron, self.time, self.stable_dt = state, neuron, time, stable_dt
+
+    def __reduce__(self) -> tuple[object, ...]:
+        parts = {name: value for name, value in vars(self).items() if name not in ("what", "expected")}
+        return _rebuild, (self.what, parts)
+
+
+def _rebuild(what: str, parts: dict[str, Any]) -> BlowUpError:
+    return BlowUpError(what, **parts)
 
 
 def is_finite(states: States) -> bool:
@@ -133,4 +157,4 @@ def _bounded(sizes: dict[str, float] | None, reference: dict[str, float] | None)
     return all(size <= _LARGER * reference[name] for name, size in sizes.items())
 
 
-__all__ = ["blow_up", "is_finite"]
+__all__ = ["BlowUpError", "blow_up", "is_finite"]
