@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ import torch
 from ...errors import BackendError
 from ...lang.graph import Graph
 from ..backends import note_kernel
+from ..memory import uninitialised
 from ..program import NEXT, SHOWN, SPIKE, STATE, STREAM, constants_of
 from .plan import ADJOINT, Plan, forward_plan, training_plan
 
 Tensors = list[torch.Tensor]
+Make = Callable[..., torch.Tensor]
 
 
 class Layout:
@@ -60,12 +62,12 @@ def _scan(
     """Streams ``[T, M]``, states ``[M]``, constants ``[1]`` or ``[N]`` with M a multiple of N; ``wanted`` flags the
     streams and constants that need gradients (empty: no gradients). Returns rows, final states, saved rows."""
     layout = layout_of(text, recorded, wanted)
-    outputs = _allocate(layout, streams[0], states)
+    outputs = _allocate(layout, streams[0], states, empty)
     for final, initial in zip(outputs[len(layout.rows) :], states, strict=False):
         final.copy_(initial)
     width = states[0].numel()
     names = [*layout.streams, *layout.constants, *layout.rows, *layout.finals, *layout.saved]
-    inputs = [*(x.contiguous() for x in streams), *(_per_lane(c, width) for c in constants)]
+    inputs = [*(_contiguous(x) for x in streams), *(_per_lane(c, width) for c in constants)]
     arrays = dict(zip(names, [*inputs, *outputs], strict=True))
     kernels = _implementation(backend)
     kernels.forward(layout.plan, streams[0].shape[0], arrays, label, strict)
@@ -77,19 +79,27 @@ def _fake_scan(
     streams: Sequence[torch.Tensor], states: Sequence[torch.Tensor], constants: Sequence[torch.Tensor],
     text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
 ) -> list[torch.Tensor]:  # fmt: skip
-    return _allocate(layout_of(text, recorded, wanted), streams[0], states)
+    return _allocate(layout_of(text, recorded, wanted), streams[0], states, _imagined)
 
 
-def _allocate(layout: Layout, stream: torch.Tensor, states: Sequence[torch.Tensor]) -> Tensors:
-    rows = [empty(states[0], stream.shape) for _ in layout.rows]
-    finals = [empty(s, s.shape) for s in states]
+def _allocate(layout: Layout, stream: torch.Tensor, states: Sequence[torch.Tensor], make: Make) -> Tensors:
+    rows = [make(states[0], stream.shape) for _ in layout.rows]
+    finals = [make(s, s.shape) for s in states]
     kinds = [torch.uint8 if n in layout.plan.conditions else states[0].dtype for n in layout.saved]
-    return [*rows, *finals, *(empty(states[0], stream.shape, kind) for kind in kinds)]
+    return [*rows, *finals, *(make(states[0], stream.shape, kind) for kind in kinds)]
+
+
+def _imagined(like: torch.Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> torch.Tensor:
+    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
 
 
 def empty(like: torch.Tensor, shape: Sequence[int], dtype: torch.dtype | None = None) -> torch.Tensor:
     """Uninitialised memory for outputs; tests replace it by memory full of NaN."""
-    return torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
+    return uninitialised(shape, dtype or like.dtype, like.device)
+
+
+def _contiguous(x: torch.Tensor) -> torch.Tensor:
+    return x if x.is_contiguous() else empty(x, x.shape, x.dtype).copy_(x)
 
 
 def _scan_backward(
@@ -104,9 +114,9 @@ def _scan_backward(
     given = [empty(carried[0], (steps, width)) for _ in layout.wanted_streams]
     sums = [carried[0].new_zeros(width, dtype=torch.float64) for _ in layout.wanted_constants]
     arrays = {ADJOINT + n: g for n, g in zip(layout.states, carried, strict=True)}
-    arrays |= {ADJOINT + n: g.contiguous() for n, g in zip(layout.rows, grad_rows, strict=True)}
+    arrays |= {ADJOINT + n: _contiguous(g) for n, g in zip(layout.rows, grad_rows, strict=True)}
     arrays |= dict(zip(layout.saved, saved, strict=True))
-    arrays |= {n: x.contiguous() for n, x in zip(layout.needed_streams, streams, strict=True)}
+    arrays |= {n: _contiguous(x) for n, x in zip(layout.needed_streams, streams, strict=True)}
     arrays |= {n: _per_lane(c, width) for n, c in zip(layout.constants, constants, strict=True)}
     arrays |= {ADJOINT + n: g for n, g in zip(layout.wanted_streams, given, strict=True)}
     arrays |= {ADJOINT + n: g for n, g in zip(layout.wanted_constants, sums, strict=True)}
@@ -146,36 +156,52 @@ def _reduce(sums: torch.Tensor, constant: torch.Tensor) -> torch.Tensor:
     return total.to(constant.dtype).reshape(constant.shape)
 
 
-def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensors) -> None:
-    streams, states, constants, text, recorded, wanted, label, backend, strict = inputs
-    layout = layout_of(text, recorded, wanted)
-    ctx.arguments = (text, recorded, wanted, label, backend, strict)
-    kept = [x for n, x in zip(layout.streams, streams, strict=True) if n in layout.needed_streams]
-    saved = output[len(layout.rows) + len(layout.finals) :]
-    ctx.save_for_backward(*saved, *kept, *constants)
-    ctx.steps = streams[0].shape[0]
-    differentiable = output[: len(layout.rows) + len(layout.finals)]
-    ctx.shapes = [(states[0].dtype, o.shape, o.device) for o in differentiable]
+class _Scan(torch.autograd.Function):
+    """The operator with a gradient: torch's own wrapping of a list of tensors costs a third of a small call."""
+
+    @staticmethod
+    def forward(ctx: Any, how: tuple[Any, ...], counts: tuple[int, int], *tensors: torch.Tensor) -> Any:
+        layout, split = layout_of(*how[:3]), sum(counts)
+        streams, constants = tensors[: counts[0]], tensors[split:]
+        outputs = _below_autograd(streams, tensors[counts[0] : split], constants, *how)
+        kept = [x for n, x in zip(layout.streams, streams, strict=True) if n in layout.needed_streams]
+        differentiable = len(layout.rows) + len(layout.finals)
+        ctx.save_for_backward(*outputs[differentiable:], *kept, *constants)
+        ctx.mark_non_differentiable(*outputs[differentiable:])
+        ctx.set_materialize_grads(False)  # or each saved row would get a gradient of zeros, as large as itself
+        ctx.how, ctx.steps = how, streams[0].shape[0]
+        ctx.shapes = [(o.dtype, o.shape, o.device) for o in outputs[:differentiable]]
+        return tuple(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
+        layout, tensors = layout_of(*ctx.how[:3]), ctx.saved_tensors
+        split = len(layout.saved) + len(layout.needed_streams)
+        filled = [
+            torch.zeros(shape, dtype=dtype, device=device) if g is None else g.to(dtype)
+            for g, (dtype, shape, device) in zip(grads, ctx.shapes, strict=False)
+        ]
+        rows, finals = filled[: len(layout.rows)], filled[len(layout.rows) :]
+        saved, streams, constants = tensors[: len(layout.saved)], tensors[len(layout.saved) : split], tensors[split:]
+        found = iter(scan_backward_op(rows, finals, saved, streams, constants, ctx.steps, *ctx.how))
+        by_state = [next(found) for _ in layout.states]
+        by_stream = [next(found) if n in layout.wanted_streams else None for n in layout.streams]
+        by_constant = [next(found) if n in layout.wanted_constants else None for n in layout.constants]
+        return None, None, *by_stream, *by_state, *by_constant
 
 
-def _backward(ctx: Any, grads: Sequence[torch.Tensor | None]) -> tuple[Any, ...]:
-    layout = layout_of(*ctx.arguments[:3])
-    tensors = list(ctx.saved_tensors)
-    saved, tensors = tensors[: len(layout.saved)], tensors[len(layout.saved) :]
-    streams, constants = tensors[: len(layout.needed_streams)], tensors[len(layout.needed_streams) :]
-    filled = [
-        torch.zeros(shape, dtype=dtype, device=device) if g is None else g.to(dtype)
-        for g, (dtype, shape, device) in zip(grads, ctx.shapes, strict=False)
-    ]
-    rows, finals = (
-        filled[: len(layout.rows)],
-        filled[len(layout.rows) : len(layout.rows) + len(layout.finals)],
-    )
-    found = iter(scan_backward_op(rows, finals, saved, streams, constants, ctx.steps, *ctx.arguments))
-    by_state = [next(found) for _ in layout.states]
-    by_stream = [next(found) if n in layout.wanted_streams else None for n in layout.streams]
-    by_constant = [next(found) if n in layout.wanted_constants else None for n in layout.constants]
-    return by_stream, by_state, by_constant, None, None, None, None, None, None
+_differentiated = cast(Callable[..., tuple[torch.Tensor, ...]], _Scan.apply)  # torch gives it no type
+
+
+def _below_autograd(*arguments: Any) -> Tensors:
+    with torch._C._AutoDispatchBelowAutograd():  # type: ignore[reportPrivateUsage]  # no public name does this
+        return scan_op(*arguments)
+
+
+def _scan_autograd(streams: Tensors, states: Tensors, constants: Tensors, *how: Any) -> Tensors:
+    if not how[2]:  # no gradients are wanted
+        return _below_autograd(streams, states, constants, *how)
+    return list(_differentiated(how, (len(streams), len(states)), *streams, *states, *constants))
 
 
 def _second_backward(ctx: Any, *_: Any) -> Any:
@@ -199,10 +225,10 @@ _library.impl("scan", _scan, "CompositeExplicitAutograd")
 _library.impl("scan_backward", _scan_backward, "CompositeExplicitAutograd")
 torch.library.register_fake("spikeloom::scan", _fake_scan, lib=_library)
 torch.library.register_fake("spikeloom::scan_backward", _fake_scan_backward, lib=_library)
-torch.library.register_autograd("spikeloom::scan", _backward, setup_context=_setup_context, lib=_library)
+_library.impl("scan", _scan_autograd, "Autograd")
 torch.library.register_autograd("spikeloom::scan_backward", _second_backward, lib=_library)
-scan_op = torch.ops.spikeloom.scan
-scan_backward_op = torch.ops.spikeloom.scan_backward
+scan_op = torch.ops.spikeloom.scan.default
+scan_backward_op = torch.ops.spikeloom.scan_backward.default
 
 
 def _implementation(backend: str) -> Any:
