@@ -78,7 +78,7 @@ def simulate(
     if isinstance(solver, OffGrid):
         found = _off_grid(task, solver)
     else:
-        found = _on_grid(task, int(torch.randint(2**62, ())) if seed is None and model.draws else seed or 0)
+        found = _on_grid(task, int(torch.randint(2**62, ())) if seed is None and model.random else seed or 0)
     return found.single() if currents.single else found
 
 
