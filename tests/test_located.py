@@ -11,6 +11,7 @@ import scipy.integrate
 import torch
 
 import spikeloom as sl
+from spikeloom.cli.models import MODELS
 from spikeloom.errors import ModelError, NonFiniteError, ParameterError
 from spikeloom.lang import math as m
 from spikeloom.solvers import (
@@ -265,6 +266,19 @@ def test_an_explosion_is_followed_to_its_threshold() -> None:
     np.testing.assert_allclose(rough.spike_times, [1.0, 2.0, 3.0], rtol=2e-3)
 
 
+@pytest.mark.parametrize("entry", MODELS, ids=lambda entry: entry.name)
+def test_the_two_ways_off_the_grid_agree_for_every_model(entry) -> None:
+    # Fourth order and eighth, fixed steps and chosen ones, partial steps and dense output: they share the equations.
+    model, length = entry.load(), min(entry.duration, 148.3)
+    adaptive = sl.simulate(model, entry.current, length, 0.1, solver=DormandPrince()).spike_times
+    stepped = sl.simulate(model, entry.current, length, min(entry.dt, 0.02), solver=Located()).spike_times
+    assert len(adaptive) == len(stepped)
+    # An exponential upstroke takes less than a step: its time is that of the step.
+    bound = {"eif": 0.02, "adex": 0.02}.get(entry.name, 1e-4)
+    np.testing.assert_allclose(stepped, adaptive, atol=bound)
+    assert len(adaptive) >= (entry.name != "li")
+
+
 # -- what may happen within a step
 
 
@@ -431,3 +445,13 @@ def test_they_are_values() -> None:
         assert hash(eval(repr(solver))) == hash(solver)
     assert Located(RK4()) != Located(Heun())
     assert pulses((1.0, 2.0), amplitude=1.0).breaks() == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("order", [5, 8])
+def test_a_pulse_in_a_function_without_breaks_is_not_passed_over(order: int) -> None:
+    def current(t):
+        return np.where((t >= 30.0) & (t < 30.2), 50.0, 0.0)
+
+    trace = sl.simulate(sl.LI(tau=10.0), current, 60.0, 0.1, solver=DormandPrince(order=order))
+    jump = 50.0 * -math.expm1(-0.02)
+    assert trace["v"][-1] == pytest.approx(jump * math.exp(-29.8 / 10.0), rel=1e-7)

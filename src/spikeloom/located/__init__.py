@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -19,13 +20,14 @@ from .run import Recording, record
 class Drive:
     """What goes into the state or input ``target``: ``values`` ``[T, N]``, one for each step.
 
-    Where they sample a function of time, ``current`` is that function and ``breaks`` the times (ms) at which it jumps.
+    Where they sample a function of time, ``current`` is that function and ``breaks`` the times (ms) at which it
+    jumps, as far as they are known.
     """
 
     target: str
     values: np.ndarray
     current: Callable[[np.ndarray], Any] | None = None
-    breaks: Sequence[float] = ()
+    breaks: Sequence[float] | None = None
 
 
 def run_off_grid(
@@ -53,7 +55,9 @@ def _intervals(model: NeuronModel, solver: OffGrid, drive: Drive, times: np.ndar
     def at(time: float) -> float:
         return float(np.ravel(current(np.array([time])))[n])
 
-    return continuous(model, drive.target, at, drive.breaks, float(times[-1]))
+    # Nothing is known of a function without breaks but what it does at the steps: none may be passed over.
+    longest = float(times[1]) if drive.breaks is None else math.inf
+    return continuous(model, drive.target, at, [*(drive.breaks or ()), float(times[-1])], longest)
 
 
 def _single(model: NeuronModel, n: int) -> NeuronModel:

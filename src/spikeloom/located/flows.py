@@ -159,9 +159,10 @@ class Adaptive(Flow):
             found[still] = 0.0
             return found
 
-        method = DOP853 if self.solver.order == 8 else RK45
+        method: Any = DOP853 if self.solver.order == 8 else RK45
+        limits = {"max_step": self.interval.longest, "rtol": self.solver.rtol, "atol": self.solver.atol}
         with np.errstate(all="ignore"):
-            self.stepper = method(slope, 0.0, np.array(y), until - now, rtol=self.solver.rtol, atol=self.solver.atol)
+            self.stepper = method(slope, 0.0, np.array(y), until - now, **limits)
         self.origin, self.task = now, (until, blocked)
 
     def _advance(self) -> bool:

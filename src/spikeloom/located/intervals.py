@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,12 +14,16 @@ from ..models.base import NeuronModel
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """From ``begin`` to ``end`` (ms): inputs ``x`` at a time counted from ``begin``, and what arrives at the end."""
+    """From ``begin`` to ``end`` (ms): inputs ``x`` at a time counted from ``begin``, and what arrives at the end.
+
+    An adaptive solver takes no step longer than ``longest``.
+    """
 
     begin: float
     end: float
     x: Callable[[float], Sequence[float]]
     jump: tuple[str, float] | None = None
+    longest: float = math.inf
 
 
 def stepwise(model: NeuronModel, target: str, values: np.ndarray, times: np.ndarray, merge: bool) -> list[Interval]:
@@ -40,11 +45,13 @@ def stepwise(model: NeuronModel, target: str, values: np.ndarray, times: np.ndar
 
 
 def continuous(
-    model: NeuronModel, target: str, current: Callable[[float], float], breaks: Sequence[float], length: float
+    model: NeuronModel, target: str, current: Callable[[float], float], breaks: Sequence[float], longest: float
 ) -> list[Interval]:
-    """Intervals of an input that is a function of time, cut at ``breaks`` (ms)."""
-    edges = [0.0, *(t for t in breaks if 0.0 < t < length), length]
-    return [Interval(a, b, _varying(model, target, current, a, b)) for a, b in itertools.pairwise(edges)]
+    """Intervals of an input that is a function of time, cut at ``breaks`` (ms), the last of which is the end."""
+    edges = [0.0, *(t for t in breaks if 0.0 < t < breaks[-1]), breaks[-1]]
+    return [
+        Interval(a, b, _varying(model, target, current, a, b), longest=longest) for a, b in itertools.pairwise(edges)
+    ]
 
 
 def _constant(model: NeuronModel, target: str, value: float) -> Callable[[float], Sequence[float]]:

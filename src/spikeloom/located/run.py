@@ -91,9 +91,9 @@ class _Run:
             self._record_before(interval.begin, now, stop, piece)
             self.y = piece.end if cut is None else list(piece.at(cut))
             self._check_finite(interval.begin + now)
-            self.left = [now + left - stop if now + left > stop else 0.0 for left in self.left]
-            if blocked:
+            if blocked or any(self.left):  # the threshold may depend on a timer, too
                 self.crossing.forget()
+            self.left = [now + left - stop if now + left > stop else 0.0 for left in self.left]
             if cut is not None:
                 self._set(self.model.reset(self._states()))
             now = stop
@@ -158,7 +158,11 @@ class _Run:
         for name, value in zip(self.names, self.y, strict=True):
             if not math.isfinite(value):
                 what = f"{type(self.model).__name__}: state {name} is not finite after {time:.6g} ms"
-                raise NonFiniteError(what, got=value, mend="Look for a step too large for the solver.")
+                raise NonFiniteError(
+                    what,
+                    got=value,
+                    mend="Use a smaller dt, or sl.solvers.DormandPrince(), which chooses its own steps.",
+                )
 
 
 __all__ = ["Recording", "record"]

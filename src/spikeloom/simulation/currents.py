@@ -66,9 +66,9 @@ class Currents:
         """The drive as one array ``[T, N]`` of float64."""
         return np.array(np.broadcast_to(self._values, (self.steps, self.neurons)), dtype=np.float64)
 
-    def breaks(self) -> tuple[float, ...]:
-        """Times in ms at which a function of time says that it jumps."""
-        return tuple(getattr(self._current, "breaks", tuple)())
+    def breaks(self) -> tuple[float, ...] | None:
+        """Times in ms at which a function of time says that it jumps; None where it does not say."""
+        return tuple(self._current.breaks()) if hasattr(self._current, "breaks") else None
 
     def _plain(self, times: np.ndarray) -> Any:
         return plain(self._current(times), self._unit, "current")

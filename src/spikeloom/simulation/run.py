@@ -106,8 +106,7 @@ def _on_grid(task: _Task, seed: int) -> Trace:
 
 def _off_grid(task: _Task, solver: OffGrid) -> Trace:
     currents, current = task.currents, task.currents.function
-    breaks = () if current is None else currents.breaks()
-    drive = Drive(currents.target, currents.whole(), current, breaks)
+    drive = Drive(currents.target, currents.whole(), current, currents.breaks())
     begin = {name: value.double().numpy() for name, value in task.start.items()}
     found = run_off_grid(task.model, solver, drive, task.times, begin)
     states = {name: np.stack([r.states[name] for r in found], axis=1) for name in task.record}

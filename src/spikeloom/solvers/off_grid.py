@@ -69,8 +69,8 @@ class DormandPrince(OffGrid):
     ``order`` 8 runs SciPy's DOP853 (Hairer, Nørsett and Wanner 1993, II.5), 5 its RK45 (Dormand and Prince 1980).
     Each step's error is kept below ``atol + rtol |state|``. The step is the solver's own: dt only says where the
     trace is recorded. A current given as a function is evaluated at any time; the integration stops at its
-    ``breaks()`` (:mod:`spikeloom.stimuli`), and a function without them must be continuous. An array is held over
-    each step of dt, as everywhere.
+    ``breaks()`` (:mod:`spikeloom.stimuli`), and takes no step longer than dt through a function that has none. An
+    array is held over each step of dt, as everywhere.
 
     For reference solutions of :func:`spikeloom.simulate`: about 0.3 ms a step of its own, of which a period of the
     Hodgkin-Huxley neuron takes 200. Raises ParameterError for tolerances that cannot be had.
