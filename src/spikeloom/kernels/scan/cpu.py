@@ -17,11 +17,12 @@ from ..cache import load
 from ..program import CONSTANT, NEXT, SPIKE, STATE, STREAM
 from ..threads import over_blocks
 from .plan import ADJOINT, Plan
+from .streaming import Streams, streamed
 
 Arrays = Mapping[str, torch.Tensor]
 _PRECISION = {torch.float32: "f32", torch.float64: "f64"}
 _ELEMENTARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow", *FUSED)
-_CACHE = 2**18  # bytes of a core's own cache for what is used again in every step
+_CACHE = 2**17  # bytes of a core's own cache for what is used again in every step
 _ALIGN = 64  # lanes
 
 
@@ -42,7 +43,9 @@ def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool])
     first = arrays[next(n for n in names if n.startswith((NEXT, ADJOINT + STATE)))]
     shared = frozenset(n for n in names if n.startswith(CONSTANT) and arrays[n].numel() == 1)
     held = frozenset(n for n in names if n.startswith(STREAM) and arrays[n].dim() == 1)
-    kernel = _kernel(plan, names, (shared, held), _PRECISION[first.dtype], kind)
+    outputs = (plan.forward if kind[0] == "forward" else plan.backward).outputs
+    how = (*kind, streamed(list(outputs), arrays))
+    kernel = _kernel(plan, names, (shared, held), _PRECISION[first.dtype], how)
     width = first.numel()
     if not (width and steps):
         return
@@ -69,7 +72,7 @@ def _pointer(name: str, array: torch.Tensor) -> int:
 @functools.lru_cache(maxsize=1024)
 def _kernel(
     plan: Plan, names: tuple[str, ...], single: tuple[frozenset[str], frozenset[str]], precision: str,
-    kind: tuple[str, str, bool],
+    kind: tuple[str, str, bool, tuple[str, ...]],
 ) -> Callable[..., None]:  # fmt: skip
     graph = plan.forward if kind[0] == "forward" else plan.backward
     module = load(kernel_source(graph, names, single, plan.conditions, precision, *kind))
@@ -80,25 +83,27 @@ def _kernel(
 
 def kernel_source(
     graph: Graph, names: tuple[str, ...], single: tuple[frozenset[str], frozenset[str]], conditions: frozenset[str],
-    precision: str, direction: str, label: str, strict: bool,
+    precision: str, direction: str, label: str, strict: bool, past_cache: Sequence[str] = (),
 ) -> str:  # fmt: skip
     """The module of one kernel: a loop over time around a loop over neurons that LLVM vectorises.
 
     ``single`` names the constants that are one number, and the streams that are one row; ``conditions`` the rows of
-    bytes.
+    bytes; ``past_cache`` the rows that are streamed to memory.
     """
+    streams = Streams(past_cache, precision) if past_cache else None
     roles = _Roles(names, *single)
     graph = Graph(graph.inputs, dict(zip(graph.outputs, fused(list(graph.outputs.values())), strict=True)))
     outputs = {identifier(n) + "_new": e for n, e in graph.outputs.items()}
     body = statements(outputs, kernel_dialect(precision))
-    lines = [*_head(graph, roles, conditions, (precision, direction, label), strict)]
+    inner = [*_loads(graph, roles, conditions), *body, *_stores(graph, roles, conditions, streams)]
+    loop = streams.loop(inner) if streams else ["for m in range(begin, end):", *(f"    {line}" for line in inner)]
+    lines = [*_head(graph, roles, conditions, (precision, direction, label), strict, streams)]
     lines += [f"    {identifier(n)} = {identifier(n)}_all[0]" for n in roles.shared]
+    lines += [f"    {line}" for line in (streams.before() if streams else [])]
     lines += ["    denormals = flush_denormals()", "    for step in range(steps):"]
     lines += [f"        at = {'step' if direction == 'forward' else '(steps - 1 - step)'} * width"]
-    lines += ["        for m in range(begin, end):"]
-    lines += [f"            {line}" for line in _loads(graph, roles, conditions)]
-    lines += [f"            {line}" for line in body]
-    lines += [f"            {line}" for line in _stores(graph, roles, conditions)]
+    lines += [f"        {line}" for line in loop]
+    lines += ["    finish_streams()"] if streams else []
     lines += ["    restore_denormals(denormals)", ""]
     return "\n".join(lines)
 
@@ -118,8 +123,9 @@ class _Roles:
 
 
 def _head(
-    graph: Graph, roles: _Roles, conditions: frozenset[str], kind: tuple[str, str, str], strict: bool
-) -> list[str]:
+    graph: Graph, roles: _Roles, conditions: frozenset[str], kind: tuple[str, str, str], strict: bool,
+    streams: Streams | None,
+) -> list[str]:  # fmt: skip
     precision, direction, label = kind
     used = sorted({e.op for e in topological(graph.outputs.values()) if e.op not in LEAVES} & set(_ELEMENTARY))
     types = {
@@ -136,6 +142,7 @@ def _head(
         "from numba.types import CPointer, float32, float64, int64, uint8, void",
         "from spikeloom.kernels.compiler import options",
         "from spikeloom.lang.dialects.numba_intrinsics import flush_denormals, restore_denormals",
+        *(streams.imports() if streams else []),
         *imports,
         f"{precision} = {names[precision]}",
         "",
@@ -162,10 +169,11 @@ def _loads(graph: Graph, roles: _Roles, conditions: frozenset[str]) -> list[str]
     return lines
 
 
-def _stores(graph: Graph, roles: _Roles, conditions: frozenset[str]) -> list[str]:
+def _stores(graph: Graph, roles: _Roles, conditions: frozenset[str], streams: Streams | None) -> list[str]:
     lines: list[str] = []
     for name in graph.outputs:
         how = "+=" if name.startswith(ADJOINT + CONSTANT) else "="
         test = " != 0" if name == SPIKE and name in conditions else ""
-        lines.append(f"{roles.element(name)} {how} {identifier(name)}_new{test}")
+        place = streams.element(name) if streams and name in streams.names else roles.element(name)
+        lines.append(f"{place} {how} {identifier(name)}_new{test}")
     return lines
