@@ -9,6 +9,8 @@ from typing import Any
 import torch
 
 from ..errors import ModelError, ShapeError, SpikeloomError, StateError
+from ..kernels.spike_linear.linear import spike_linear
+from .linear import plain_linear
 from .state import State
 
 _PLACE = "in layer "
@@ -60,7 +62,7 @@ def run_inner(name: str, layer: torch.nn.Module, x: torch.Tensor, state: Any) ->
 def over_time(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     """A module without state, called once on ``T * B`` samples; batch norm so averages over time and batch."""
     try:
-        y = module(x.flatten(0, 1))
+        y = _called(module, x.flatten(0, 1))
         if isinstance(y, torch.Tensor):
             return y.unflatten(0, x.shape[:2])
     except RuntimeError as error:
@@ -71,3 +73,11 @@ def over_time(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
         raise ShapeError(what, got=got, expected="[T, B, N]", mend=mend) from error
     mend = "Derive from sl.nn.Layer to thread its state."
     raise ModelError(f"{type(module).__name__} returns no tensor", got=type(y).__name__, mend=mend)
+
+
+def _called(module: torch.nn.Module, x: torch.Tensor) -> object:
+    """``module(x)``; a plain linear map makes use of sparse spikes."""
+    if not plain_linear(module, x):
+        return module(x)
+    y = spike_linear(x.reshape(-1, x.shape[-1]), module.weight, module.bias)  # type: ignore[reportArgumentType]
+    return y.unflatten(0, x.shape[:-1])

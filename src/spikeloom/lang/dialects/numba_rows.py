@@ -1,0 +1,108 @@
+"""Numba intrinsics that add up whole rows: vectors as wide as a row's block, held in registers over a list of rows.
+
+LLVM vectorises neither a sum over a list of rows (it would keep the running sum in memory) nor the packing of
+comparisons into bits, so both are written as vectors here. The additions carry no fast-math flag and happen in the
+order of the list: a sum depends on nothing but its list.
+"""
+
+# pyright: basic
+# llvmlite and Numba's compiler have no types, and almost all values here are theirs.
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+BITS = 64
+__all__ = ["BITS", "add_rows", "count_bits", "lowest_bit", "ones_and_others"]
+
+# Without this a type checker asks callers for the typing context, which Numba passes.
+_emitter: Callable[..., Any] = intrinsic
+_literally: Callable[..., Any] = intrinsic(prefer_literal=True)
+_FLOAT = ir.FloatType()
+
+
+def _vector(builder: Any, base: Any, at: Any, width: int) -> Any:
+    return builder.bitcast(builder.gep(base, [at]), ir.VectorType(_FLOAT, width).as_pointer())
+
+
+def _loaded(builder: Any, base: Any, at: Any, width: int) -> Any:
+    value = builder.load(_vector(builder, base, at, width))
+    value.align = 4
+    return value
+
+
+@_literally
+def add_rows(
+    typing_context: Any, width: Any, target: Any, to: Any, start: Any, of: Any, table: Any, base: Any, rows: Any,
+    begin: Any, end: Any,
+) -> Any:  # fmt: skip
+    """Row ``target[to:]`` = row ``start[of:]`` + the sum of rows ``table[base + width * rows[k]:]``, begin <= k < end.
+
+    A row is ``width`` numbers. ``width`` is a literal power of two; float32 pointers, and ``rows`` a pointer to uint16.
+    """
+    if not isinstance(width, types.IntegerLiteral):
+        raise TypingError(f"expected a literal width, got {width}")
+    count = width.literal_value
+    kind = ir.VectorType(_FLOAT, count)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, target, to, start, of, table, base, rows, begin, end = args
+        table = builder.gep(table, [base])
+        total = cgutils.alloca_once(builder, kind)
+        builder.store(ir.Constant(kind, [0.0] * count), total)
+        step = ir.Constant(begin.type, 1)
+        with cgutils.for_range_slice(builder, begin, end, step, intp=begin.type) as (k, _):
+            row = builder.zext(builder.load(builder.gep(rows, [k])), begin.type)
+            at = builder.mul(row, ir.Constant(begin.type, count))
+            builder.store(builder.fadd(builder.load(total), _loaded(builder, table, at, count)), total)
+        result = builder.fadd(_loaded(builder, start, of, count), builder.load(total))
+        stored = builder.store(result, _vector(builder, target, to, count))
+        stored.align = 4
+        return context.get_dummy_value()
+
+    row = types.CPointer(types.float32)
+    indices = types.CPointer(types.uint16)
+    place = types.int64
+    return types.void(width, row, place, row, place, row, place, indices, place, place), code
+
+
+@_emitter
+def ones_and_others(typing_context: Any, source: Any, at: Any) -> Any:
+    """Two words whose bit k tells whether ``source[at + k]`` is 1, and whether it is neither 0 nor 1; k < 64."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind, word = ir.VectorType(_FLOAT, BITS), ir.IntType(BITS)
+        values = _loaded(builder, args[0], args[1], BITS)
+        ones = builder.fcmp_ordered("==", values, ir.Constant(kind, [1.0] * BITS))
+        zeros = builder.fcmp_ordered("==", values, ir.Constant(kind, [0.0] * BITS))
+        others = builder.not_(builder.or_(ones, zeros))
+        both = (builder.bitcast(ones, word), builder.bitcast(others, word))
+        return context.make_tuple(builder, signature.return_type, both)
+
+    return types.UniTuple(types.int64, 2)(types.CPointer(types.float32), types.int64), code
+
+
+@_emitter
+def count_bits(typing_context: Any, word: Any) -> Any:
+    """How many bits of an int64 are set."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return types.int64(types.int64), code
+
+
+@_emitter
+def lowest_bit(typing_context: Any, word: Any) -> Any:
+    """The place of the lowest set bit of an int64 that is not 0."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.int64), code
