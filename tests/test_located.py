@@ -131,7 +131,7 @@ def test_on_the_grid_every_solver_has_order_one(base) -> None:
 
 
 def test_the_exact_solver_has_order_one_on_the_grid_and_no_error_off_it() -> None:
-    drives = np.linspace(16.0, 40.0, 2000)
+    drives = np.linspace(16.0, 40.0, 1000)
     lif = sl.LIF(tau=10.0, v_threshold=15.0, reset_mechanism="value")
     expected = 20 * 10.0 * np.log(drives / (drives - 15.0))
     errors: list[float] = []
@@ -140,9 +140,9 @@ def test_the_exact_solver_has_order_one_on_the_grid_and_no_error_off_it() -> Non
         errors.append(float(np.mean([times[19] - t for times, t in zip(trace.spike_times, expected, strict=True)])))
     assert [math.log2(a / b) for a, b in itertools.pairwise(errors)] == pytest.approx([1.0] * 3, abs=0.05)
     for dt in (0.1, 1.0, 10.0):
-        off = sl.simulate(lif, drives[::400], expected.max() * 1.1, dt, solver=Located())
+        off = sl.simulate(lif, drives[::200], expected.max() * 1.1, dt, solver=Located())
         found = [times[19] for times in off.spike_times]
-        np.testing.assert_allclose(found, expected[::400], rtol=1e-13)
+        np.testing.assert_allclose(found, expected[::200], rtol=1e-13)
 
 
 @pytest.mark.parametrize("t_ref", [0.0, 3.3])

@@ -71,8 +71,9 @@ def test_a_step_far_beyond_the_fastest_time_constant() -> None:
 def test_a_step_at_which_explicit_solvers_blow_up(solver) -> None:
     times = sl.simulate(sl.HodgkinHuxley(), 10.0, 50.0, 0.1, solver=solver).spike_times
     np.testing.assert_allclose(times, [1.7534, 16.6380, 31.2852, 45.9223], atol=0.11)  # scipy's DOP853 at 1e-12
-    with pytest.raises(NonFiniteError):
-        sl.simulate(sl.HodgkinHuxley(), 10.0, 50.0, 0.1, solver=RK4())
+    if solver == CrankNicolson():
+        with pytest.raises(NonFiniteError):
+            sl.simulate(sl.HodgkinHuxley(), 10.0, 4.0, 0.1, solver=RK4())
 
 
 @pytest.mark.parametrize("solver", [ImplicitEuler(), CrankNicolson()], ids=repr)

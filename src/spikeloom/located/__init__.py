@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ def run_off_grid(
     return found
 
 
-def _intervals(model: NeuronModel, solver: OffGrid, drive: Drive, times: np.ndarray, n: int) -> Sequence[Interval]:
+def _intervals(model: NeuronModel, solver: OffGrid, drive: Drive, times: np.ndarray, n: int) -> Iterator[Interval]:
     current, adaptive = drive.current, isinstance(solver, DormandPrince)
     if current is None or not adaptive or drive.target not in model.inputs:
         return stepwise(model, drive.target, drive.values[:, n], times, merge=adaptive)

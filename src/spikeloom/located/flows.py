@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +19,7 @@ from .intervals import Interval
 _SMALLEST = 1e-12  # part of a step below which an overflow is no matter of the step
 
 
-@dataclasses.dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A solution between two times that are counted from ``origin``, itself counted from the interval's begin.
 
     Counted so, a time close to an explosion keeps all its digits. ``inner`` gives the states ``[S]`` at a time

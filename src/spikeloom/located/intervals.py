@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from ..models.base import NeuronModel
 
 
-@dataclasses.dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """From ``begin`` to ``end`` (ms): inputs ``x`` at a time counted from ``begin``, and what arrives at the end.
 
     An adaptive solver takes no step longer than ``longest``.
@@ -26,32 +25,26 @@ class Interval:
     longest: float = math.inf
 
 
-def stepwise(model: NeuronModel, target: str, values: np.ndarray, times: np.ndarray, merge: bool) -> list[Interval]:
+def stepwise(model: NeuronModel, target: str, values: np.ndarray, times: np.ndarray, merge: bool) -> Iterator[Interval]:
     """Intervals of a drive that is held over each step (``values`` ``[T]`` at ``times`` ``[T + 1]``), or arrives at
     its end; ``merge`` joins steps between which nothing happens."""
-    if target in model.inputs:
-        starts = [k for k in range(len(values)) if not (merge and k and values[k] == values[k - 1])]
-        ends = [*starts[1:], len(values)]
-        drives = [_constant(model, target, float(values[k])) for k in starts]
-        return [Interval(float(times[a]), float(times[b]), x) for a, b, x in zip(starts, ends, drives, strict=True)]
-    still = _constant(model, target, 0.0)
-    ends = [k + 1 for k in range(len(values)) if not merge or values[k] != 0.0]
-    found = [
-        Interval(float(times[a]), float(times[b]), still, (target, float(values[b - 1])))
-        for a, b in zip([0, *ends], ends, strict=False)
-    ]
-    last = ends[-1] if ends else 0
-    return found if last == len(values) else [*found, Interval(float(times[last]), float(times[-1]), still)]
+    held, steps = target in model.inputs, len(values)
+    begin, drive = 0, values.tolist()
+    for k in range(steps):
+        last = k + 1 == steps
+        if not merge or last or (drive[k] != drive[k + 1] if held else drive[k] != 0.0):
+            x = _constant(model, target, drive[k] if held else 0.0)
+            yield Interval(float(times[begin]), float(times[k + 1]), x, None if held else (target, drive[k]))
+            begin = k + 1
 
 
 def continuous(
     model: NeuronModel, target: str, current: Callable[[float], float], breaks: Sequence[float], longest: float
-) -> list[Interval]:
+) -> Iterator[Interval]:
     """Intervals of an input that is a function of time, cut at ``breaks`` (ms), the last of which is the end."""
-    edges = [0.0, *(t for t in breaks if 0.0 < t < breaks[-1]), breaks[-1]]
-    return [
-        Interval(a, b, _varying(model, target, current, a, b), longest=longest) for a, b in itertools.pairwise(edges)
-    ]
+    edges = [0.0, *sorted({t for t in breaks if 0.0 < t < breaks[-1]}), breaks[-1]]
+    for a, b in itertools.pairwise(edges):
+        yield Interval(a, b, _varying(model, target, current, a, b), longest=longest)
 
 
 def _constant(model: NeuronModel, target: str, value: float) -> Callable[[float], Sequence[float]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from ..errors import ModelError, NonFiniteError
+from ..lang.analysis import symbols
+from ..lang.expr import lift
 from ..models.base import NeuronModel, Values
 from ..solvers import DormandPrince, Located
 from .crossing import Crossing
@@ -29,7 +31,7 @@ class Recording:
 
 
 def record(
-    model: NeuronModel, solver: Located | DormandPrince, intervals: Sequence[Interval], times: np.ndarray,
+    model: NeuronModel, solver: Located | DormandPrince, intervals: Iterable[Interval], times: np.ndarray,
     start: Mapping[str, float],
 ) -> Recording:  # fmt: skip
     """Run one neuron from ``start`` through ``intervals``, recording its states at ``times``; timers are in ms.
@@ -72,7 +74,10 @@ class _Run:
         self.at_once = 0
         self.crossing = Crossing(model)
         s, _ = model.symbols()
-        self.can_block = model.refractory(s) is not None
+        held = model.refractory(s)
+        self.can_block = held is not None
+        # Mostly it is the timers that hold a neuron, and then there is nothing to ask while none runs.
+        self.timed = self.can_block and set(symbols([lift(held)])) <= set(self.timers)
         self.changed = self.crossing.fires and bool(model.reset(s))
 
     def through(self, interval: Interval) -> None:
@@ -121,7 +126,9 @@ class _Run:
         self.crossing.forget()
 
     def _blocked(self) -> bool:
-        return self.can_block and bool(self.model.refractory(self._states()))
+        if not self.can_block or (self.timed and not any(self.left)):
+            return False
+        return bool(self.model.refractory(self._states()))
 
     def _spike(self, time: float) -> None:
         self.at_once = self.at_once + 1 if self.spikes and self.spikes[-1] == time else 0
