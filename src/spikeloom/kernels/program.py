@@ -11,6 +11,7 @@ from ..lang.analysis import invariant, operation_counts, replace, symbols
 from ..lang.canonical import canonical, is_const
 from ..lang.expr import Expr, lift, symbol
 from ..lang.graph import Graph
+from ..lang.idioms import reciprocals
 from ..models.base import NORMAL, NeuronModel, require_model
 from ..solvers import Solver, default_solver
 from ..surrogates import Surrogate
@@ -122,8 +123,9 @@ def _build(request: _Request) -> Program:
     if result.spike is not None:
         outputs[SPIKE] = lift(result.spike)
     outputs |= {SHOWN + name: lift(value) for name, value in result.shown.items()}
-    outputs = dict(zip(outputs, canonical(list(outputs.values())), strict=True))
-    prepare, outputs = _hoist(outputs, [*(s.data for s in states.values()), *(s.data for s in streams.values())])
+    changing = {str(s.data) for s in (*states.values(), *streams.values())}
+    shared = reciprocals(canonical(list(outputs.values())), changing)
+    prepare, outputs = _hoist(dict(zip(outputs, shared, strict=True)), changing)
     if result.spike is not None:
         outputs[SLOPE] = lift(request.surrogate.derivative(symbol(DISTANCE)))
     inputs = [
@@ -136,9 +138,9 @@ def _build(request: _Request) -> Program:
     return Program(tuple(states), tuple(streams), random, tuple(prepare), Graph.make(outputs, inputs))
 
 
-def _hoist(outputs: Mapping[str, Expr], changing: list[object]) -> tuple[list[Expr], dict[str, Expr]]:
+def _hoist(outputs: Mapping[str, Expr], changing: set[str]) -> tuple[list[Expr], dict[str, Expr]]:
     """Replace everything that does not change in time by constants c0, c1, ... to be prepared once."""
-    found = [e for e in invariant(list(outputs.values()), {str(c) for c in changing}) if not is_const(e)]
+    found = [e for e in invariant(list(outputs.values()), changing) if not is_const(e)]
     replaced = replace(list(outputs.values()), {id(e): symbol(f"{CONSTANT}{k}") for k, e in enumerate(found)})
     return found, dict(zip(outputs, replaced, strict=True))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from . import math as m
 from .canonical import canonical, is_const
@@ -72,6 +72,27 @@ def fused(outputs: Sequence[Expr]) -> list[Expr]:
             made = quotient if is_const(args[0], 1.0) else Expr("mul", (args[0], quotient))
         else:
             made = expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else Expr(expr.op, args, expr.data)
+        new[id(expr)] = made
+    return canonical([new[id(o)] for o in outputs])
+
+
+def reciprocals(outputs: Sequence[Expr], changing: Collection[str]) -> list[Expr]:
+    """``outputs`` with products in place of quotients whose divisor has no ``changing`` symbol.
+
+    A division takes as long as ten products; its reciprocal is prepared once. The result is rounded twice.
+
+    >>> [str(e) for e in reciprocals([(symbol("v") - symbol("e")) / symbol("tau")], ["v"])]
+    ['((v - e) * (1 / tau))']
+    """
+    new: dict[int, Expr] = {}
+    varies: set[int] = set()
+    for expr in topological(outputs):
+        args = tuple(new[id(a)] for a in expr.args)
+        made = expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else Expr(expr.op, args, expr.data)
+        if expr.data in changing if expr.op == "symbol" else any(id(a) in varies for a in expr.args):
+            varies.add(id(expr))
+            if expr.op == "div" and id(expr.args[1]) not in varies:
+                made = Expr("mul", (args[0], Expr("div", (lift(1.0), args[1]))))
         new[id(expr)] = made
     return canonical([new[id(o)] for o in outputs])
 

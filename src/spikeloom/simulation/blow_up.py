@@ -51,7 +51,7 @@ def _rebuild(what: str, parts: dict[str, Any]) -> BlowUpError:
 
 def is_finite(states: States) -> bool:
     """Whether no value is NaN or infinite."""
-    return all(bool(torch.isfinite(value).all()) for value in states.values())
+    return all(np.isfinite(value.numpy()).all() for value in states.values())
 
 
 def blow_up(model: NeuronModel, run: Advance, currents: Currents, start: States, within: int) -> BlowUpError:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 
@@ -15,7 +14,7 @@ from ...lang.graph import Graph
 from ...lang.idioms import FUSED, fused
 from ..cache import load
 from ..program import CONSTANT, NEXT, SPIKE, STATE, STREAM
-from ..threads import over_blocks
+from ..threads import Compiled
 from .plan import ADJOINT, Plan
 from .streaming import Streams, streamed
 
@@ -51,12 +50,7 @@ def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool])
         return
     pointers = [_pointer(n, arrays[n]) for n in names]
     lanes = _lanes_in_cache(a for n, a in arrays.items() if a.dim() == 1 and n not in shared)
-
-    def run(begin: int, end: int) -> None:
-        for start in range(begin, end, lanes):
-            kernel(start, min(start + lanes, end), steps, width, *pointers)
-
-    over_blocks(run, width, steps)
+    kernel.run(pointers, width, steps, lanes)
 
 
 def _lanes_in_cache(arrays: Iterable[torch.Tensor]) -> int:
@@ -73,12 +67,10 @@ def _pointer(name: str, array: torch.Tensor) -> int:
 def _kernel(
     plan: Plan, names: tuple[str, ...], single: tuple[frozenset[str], frozenset[str]], precision: str,
     kind: tuple[str, str, bool, tuple[str, ...]],
-) -> Callable[..., None]:  # fmt: skip
+) -> Compiled:  # fmt: skip
     graph = plan.forward if kind[0] == "forward" else plan.backward
     module = load(kernel_source(graph, names, single, plan.conditions, precision, *kind))
-    # A C function called through ctypes: it takes plain addresses and runs without Python's lock.
-    signature = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4, *[ctypes.c_void_p] * len(names))
-    return signature(getattr(module, kind[0]).address)
+    return Compiled(getattr(module, kind[0]).address, len(names))
 
 
 def kernel_source(
