@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import errors, learn, nn, plot, solvers, stimuli, surrogates, units
+    from . import errors, fitting, learn, nn, plot, solvers, stimuli, surrogates, units
     from .check import check_model
     from .coding import decode, encode
+    from .data.current_clamp import Recording, load_recording
     from .errors import SpikeloomError
+    from .fitting import fit
     from .kernels.backends import backend, last_kernels
     from .kernels.scan.scan import scan
     from .lang import math
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "errors": "errors",
+    "fitting": "fitting",
     "learn": "learn",
     "nn": "nn",
     "plot": "plot",
@@ -88,6 +91,8 @@ _MODULES = {
 _NAMES = {
     "check_model": "check",
     "SpikeloomError": "errors",
+    **dict.fromkeys(("Recording", "load_recording"), "data.current_clamp"),
+    "fit": "fitting",
     "backend": "kernels.backends",
     "last_kernels": "kernels.backends",
     "scan": "kernels.scan.scan",
@@ -132,6 +137,7 @@ _NAMES = {
 }
 
 __all__ = [
+    "Recording", "fit", "fitting", "load_recording",
     "Channel", "Leak", "Rates", "Relaxation", "ConnorStevens", "Membrane", "With", "EscapeRate", "Noisy",
     "OrnsteinUhlenbeck", "NMDA", "Alpha", "Conductance", "Delta", "Depression", "DoubleExponential",
     "Exponential", "GapJunction", "TsodyksMarkram", "TraubMiles", "WangBuzsaki", "draw", "gate", "integral",
