@@ -66,19 +66,12 @@ def blow_up(model: NeuronModel, run: Advance, currents: Currents, start: States,
     horizon = min(currents.steps, max(_BEYOND * run.step, _AT_LEAST))
     trials = _Trials(_single(model, neuron), currents, neuron, {n: v[neuron : neuron + 1] for n, v in start.items()})
     stable = trials.largest_step(run.solver, run.dt, horizon)
-    span = f"over the first {horizon * run.dt:g} ms"
-    if stable is not None:
-        mend = f"Use dt <= {stable:g} ms, the largest step whose states stayed bounded {span} when tried."
-    else:
-        mend = (
-            f"Steps down to {trials.smallest:g} ms, tried {span}, did no better: "
-            "do the equations grow without bound under this current?"
-        )
     what = f"{type(model).__name__}: state {state} left the finite numbers at {time:g} ms"
     where = f" in neuron {neuron}" if currents.neurons > 1 else ""
     got = (
         f"{float(run.states[state][neuron])}{where} with dt = {run.dt:g} ms and {run.solver or default_solver(model)!r}"
     )
+    mend = trials.advice(stable, horizon * run.dt)
     return BlowUpError(what, got=got, mend=mend, state=state, neuron=neuron, time=time, stable_dt=stable)
 
 
@@ -104,11 +97,22 @@ def _single(model: NeuronModel, neuron: int) -> NeuronModel:
 
 
 class _Trials:
-    """Runs of the one neuron that failed, with smaller steps; ``smallest`` is the smallest that was tried."""
+    """Runs of the one neuron that failed, with smaller steps."""
 
     def __init__(self, model: NeuronModel, currents: Currents, neuron: int, start: States) -> None:
         self._model, self._currents, self._neuron, self._start = model, currents, neuron, start
-        self._left, self.smallest = _EFFORT, math.inf
+        self._left, self._smallest, self._cut_short = _EFFORT, math.inf, False
+
+    def advice(self, stable: float | None, length: float) -> str:
+        """What to do, given the largest step that works over ``length`` ms."""
+        span = f"over the first {length:g} ms"
+        if stable is not None:
+            found = f"Use dt <= {stable:g} ms, the largest step whose states stayed bounded {span} when tried"
+            return f"{found}; halve it until the result stays the same."
+        if self._cut_short:
+            return f"Use a smaller step: which one would have taken too long to find {span}."
+        question = "do the equations grow without bound under this current?"
+        return f"Steps down to {self._smallest:g} ms, tried {span}, did no better: {question}"
 
     def largest_step(self, solver: Solver | None, dt: float, horizon: int) -> float | None:
         """The largest step below ``dt`` with which the neuron stays bounded over ``horizon`` steps of ``dt``.
@@ -136,9 +140,10 @@ class _Trials:
     def _sizes(self, solver: Solver | None, dt: float, step: float, horizon: int) -> dict[str, float] | None:
         """The largest magnitude of each state in a run with ``step``; None where one is not finite, or too long."""
         count = max(round(horizon * dt / step), 1)
-        if count > self._left:
+        self._cut_short |= count > self._left
+        if self._cut_short:
             return None
-        self._left, self.smallest = self._left - count, min(self.smallest, step)
+        self._left, self._smallest = self._left - count, min(self._smallest, step)
         # The slack keeps a step that begins with one of the original ones in it.
         at = np.minimum((np.arange(count) * (step / dt) * (1.0 + 1e-12)).astype(np.int64), self._currents.steps - 1)
         drive = torch.from_numpy(self._currents.of_neuron(self._neuron, at))

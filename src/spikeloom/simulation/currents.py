@@ -22,8 +22,9 @@ class Currents:
     """A drive of ``steps`` steps into the input, state or port ``target`` of ``model``.
 
     ``current`` is a number, an array ``[N]`` of constants, an array ``[T, N]``, or a function of the times at which
-    steps begin. ``single`` tells that it is for one neuron without an axis of its own. Raises ModelError for an
-    unknown target, ShapeError and ParameterError for values that do not fit.
+    steps begin. A parameter with a value for each of N neurons makes N of one. ``single`` tells that there is one
+    neuron without an axis of its own. Raises ModelError for an unknown target, ShapeError and ParameterError for
+    values that do not fit.
 
     >>> import spikeloom as sl
     >>> currents = Currents(sl.LIF(), "i", lambda t: 2.0 * t, np.array([0.0, 0.5]))
@@ -40,12 +41,17 @@ class Currents:
         self._current: Any = current
         self.function = self._plain if callable(current) else None
         values = np.asarray(self._plain(begins) if callable(current) else plain(current, self._unit, "current"))
-        self.single = values.ndim == (1 if callable(current) else 0)
-        if callable(current) and values.ndim == 1:
-            values = values[:, None]
-        self.constant = values.ndim <= 1 and not callable(current)
-        self._values = values.reshape(1, -1) if self.constant else values
+        one = values.ndim == 0 or (callable(current) and values.ndim == 1)
+        self.constant = values.ndim == 0 or (not callable(current) and values.ndim == 1)
+        self._values = values.reshape(1, -1) if self.constant else values[:, None] if one else values
         self._check()
+        many = max((np.size(value) for value in model.values.values()), default=1)
+        self.single = one and many == 1
+        if one and many > 1:
+            self._values = np.broadcast_to(self._values, (len(self._values), many))
+        elif self.neurons != many > 1:
+            got, expected = f"for {self.neurons} neurons", f"{many}, one for each value of a parameter"
+            raise ShapeError("current", got=got, expected=expected)
 
     @property
     def neurons(self) -> int:
