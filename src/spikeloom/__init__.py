@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import errors, fitting, learn, nn, plot, solvers, stimuli, surrogates, units
+    from . import analyse, errors, fitting, learn, nn, plot, solvers, stimuli, surrogates, units
     from .check import check_model
     from .coding import decode, encode
     from .data.current_clamp import Recording, load_recording
@@ -78,6 +78,7 @@ _MODULES = {
     "errors": "errors",
     "fitting": "fitting",
     "learn": "learn",
+    "analyse": "analyse",
     "nn": "nn",
     "plot": "plot",
     "solvers": "solvers",
@@ -141,7 +142,7 @@ __all__ = [
     "Channel", "Leak", "Rates", "Relaxation", "ConnorStevens", "Membrane", "With", "EscapeRate", "Noisy",
     "OrnsteinUhlenbeck", "NMDA", "Alpha", "Conductance", "Delta", "Depression", "DoubleExponential",
     "Exponential", "GapJunction", "TsodyksMarkram", "TraubMiles", "WangBuzsaki", "draw", "gate", "integral",
-    "stimuli",
+    "stimuli", "analyse",
     "EIF", "AdEx", "QIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5",
     "AfterSpikeCurrents", "ResetRule", "SpikeThreshold", "VoltageThreshold",
     "ALIF", "ATan", "FastSigmoid", "Gaussian", "HodgkinHuxley", "Hz", "IF", "LI", "LIF", "Mohm", "NeuronModel",
