@@ -134,8 +134,8 @@ class Refine(Method):
 
     ``steps`` steps of size ``rate``, which falls to 0 along half a cosine, in the logit of the unit cube, so that no
     step leaves the box. The gradient's norm is clipped to 1, for one that has gone through thousands of spikes can be
-    of any size, and the best point met is kept: this stage never makes a fit worse. Parameters that a simulation rounds to
-    whole steps (``t_ref``) have no gradient.
+    of any size, and the best point met is kept: this stage never makes a fit worse. Parameters that a simulation
+    rounds to whole steps (``t_ref``) have no gradient.
     """
 
     steps: int = 60
