@@ -9,14 +9,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.cli import main
 from spikeloom.cli.app import COMMANDS
-from spikeloom.cli.models import MODELS, find_model
+from spikeloom.cli.models import MODELS, find_model, find_preset
 from spikeloom.cli.options import option_names, parse
 from spikeloom.data.catalogue import DATA_SETS
 from spikeloom.errors import ConfigError
@@ -115,7 +117,19 @@ def test_recipe_help_names_every_field() -> None:
 def test_list_names_everything() -> None:
     text = spikeloom("list").stdout
     for entry in (*RECIPES, *MODELS, *DATA_SETS):
-        assert re.search(rf"^  {re.escape(entry.name)}  +{re.escape(entry.summary)}$", text, re.M)
+        assert re.search(rf"^  {re.escape(entry.name)}  +{re.escape(entry.summary)}( \(\d+ presets?\))?$", text, re.M)
+    for entry in MODELS:
+        count = len(entry.load().presets)
+        ending = f" ({count} preset{'s' * (count > 1)})" if count else ""
+        assert re.search(rf"^  {entry.name} .*{re.escape(entry.summary + ending)}$", text, re.M)
+
+
+def test_help_of_a_model_lists_its_presets() -> None:
+    text = spikeloom("neuron", "izhikevich", "--help").stdout
+    for name, preset in find_model("izhikevich")[0].presets.items():
+        assert re.search(rf"^  {name} +{re.escape(preset.summary)}$", text, re.M)
+    assert "spikeloom neuron izhikevich --preset NAME" in text
+    assert "presets (" not in spikeloom("neuron", "lif", "--help").stdout
 
 
 def test_version() -> None:
@@ -237,6 +251,10 @@ def test_any_arguments_give_a_config_or_one_message(arguments: list[str]) -> Non
         (["train", "digits", "mnist"], "'mnist'", "See `spikeloom train digits --help`."),
         (["neuron", "hodgkin-huxly"], "'hodgkin-huxly'", "Did you mean hodgkin-huxley?"),
         (["neuron", "lif", "--param.tua", "3"], "--param.tua", "Did you mean --param.tau"),
+        (["neuron", "izhikevich", "--preset", "tonic-spikng"], "'tonic-spikng'", "Did you mean tonic-spiking"),
+        (["neuron", "adex", "--preset=chattering"], "'chattering'", "It is one of izhikevich: spikeloom neuron izhi"),
+        (["neuron", "lif", "--preset", "fast"], "'fast'", "lif has no such preset"),
+        (["neuron", "galery"], "'galery'", "gallery"),
         (["neuron", "--current", "3"], "'--current'", "the neuron model comes first"),
         (["list", "models"], "'models'", "takes no arguments"),
     ],
@@ -245,6 +263,12 @@ def test_unknown_names(arguments: list[str], got: str, near: str) -> None:
     message = refused(*arguments)
     assert f"got {got}" in message
     assert near in message
+
+
+def test_a_preset_without_a_name_is_refused() -> None:
+    message = refused("neuron", "lif", "--preset")
+    assert "--preset" in message
+    assert "Missing value" in message
 
 
 @pytest.mark.parametrize(
@@ -259,6 +283,8 @@ def test_unknown_names(arguments: list[str], got: str, near: str) -> None:
         (["train", "digits", "--data.seed", "9" * 30], ["seed", "at most"]),
         (["train", "digits", "--encoding.steps", "100000"], ["encoding.steps * neuron.width", "at most 1e+09"]),
         (["train", "digits", "--name", "../up"], ["'../up'", "plain folder name"]),
+        (["neuron", "lif", "--seed", "-1"], ["seed", "at least 0"]),
+        (["neuron", "lif", "--current", "none"], ["--current", "'none'"]),
         (["neuron", "lif", "--dt", "0"], ["dt", "got 0.0", "above 0"]),
         (["neuron", "lif", "--dt", "1e-9"], ["number of steps", "at most"]),
         (["neuron", "lif", "--param.tau", "-1"], ["LIF: tau", "got -1 ms", "> 0 ms"]),
@@ -327,6 +353,74 @@ def test_neuron_writes_its_folder(tmp_path: Path) -> None:
     # Without noise the LIF at twice its rheobase fires every tau ln 2 = 6.93 ms, found on a grid of dt.
     assert summary["metrics"]["rate_hz"] == pytest.approx(1000 / (10 * 0.693147), rel=0.02)
     assert str(Path("runs") / "lif") in done.stdout
+
+
+def run_neuron(folder: Path, *arguments: str) -> dict[str, Any]:
+    """The summary of a run within this process, which has imported torch already."""
+    assert main(["neuron", *arguments, "--out", str(folder), "--name", "run"]) == 0
+    return json.loads((folder / "run" / "summary.json").read_text())
+
+
+def test_neuron_runs_a_preset_with_its_stimulus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = run_neuron(tmp_path, "izhikevich", "--preset", "phasic_spiking")
+    assert "Izhikevich (phasic-spiking) under its stimulus for 200 ms: 1 spike -> " in capsys.readouterr().out
+    pictures = {"trace.png", "fi_curve.png", "phase_plane.png"}
+    assert {p.name for p in (tmp_path / "run").iterdir()} == {"summary.json", "report.html", *pictures}
+    assert all((tmp_path / "run" / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    # Izhikevich 2004, figure 1B, in the author's scheme: one spike at 43.75 ms.
+    assert summary["metrics"]["first_spike_ms"] == 43.75
+    assert (summary["metrics"]["spikes"], summary["preset"]["name"]) == (1, "phasic-spiking")
+    assert summary["config"]["current"] is None
+    assert summary["initial_state"] == find_model("izhikevich")[0].presets["phasic-spiking"].state
+    (rest,) = [point for point in summary["phase_plane"]["resting_points"] if point["kind"] == "stable focus"]
+    # At rest u = b v and 0.04 v^2 + 5 v + 140 - b v + i = 0, with b = 0.25 and i = 0.5.
+    v = rest["state"]["v"]
+    assert abs(0.04 * v * v + 4.75 * v + 140.5) < 1e-6
+
+
+def test_options_override_a_preset(tmp_path: Path) -> None:
+    options = ["--preset", "phasic-spiking", "--current", "14", "--param.b", "0.2", "--duration", "50"]
+    summary = run_neuron(tmp_path, "izhikevich", *options)
+    assert summary["parameters"]["b"]["value"] == 0.2
+    assert (summary["config"]["current"], summary["stimulus"]) == (14.0, "14.0")
+    assert summary["config"]["duration"] == 50.0
+
+
+@pytest.mark.parametrize(("name", "drawn"), [("fitzhugh-nagumo", True), ("hindmarsh-rose", False)])
+def test_a_phase_plane_needs_two_states(name: str, drawn: bool, tmp_path: Path) -> None:
+    summary = run_neuron(tmp_path, name, "--duration", "50", "--curve.duration", "50", "--curve.points", "3")
+    assert (tmp_path / "run" / "phase_plane.png").exists() == drawn
+    assert (summary["phase_plane"] is not None) == drawn
+
+
+def test_a_noisy_neuron_is_the_same_at_each_run(tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text("import spikeloom as sl\nnoisy = sl.Noisy(sl.LIF(tau=10.0), sigma_noise=0.3)\n")
+    short = ["--current", "1.1", "--curve.duration", "50", "--curve.points", "3"]
+    spikes = [
+        run_neuron(tmp_path / str(k), f"{tmp_path}/noisy.py:noisy", *short, "--seed", seed)["metrics"]
+        for k, seed in enumerate(("1", "1", "2"))
+    ]
+    assert spikes[0] == spikes[1] != spikes[2]
+
+
+def test_the_rate_of_a_few_bursts_is_counted() -> None:
+    from spikeloom.cli.neuron_run import steady_rates
+    from spikeloom.simulation import Spikes, Trace
+
+    times = np.arange(1001.0)
+    fired = np.zeros((1001, 3), bool)
+    fired[::50, 0] = True  # every 50 ms: 20 Hz
+    fired[[700, 705], 1] = True  # a doublet in 500 ms: 4 Hz, although the interval is that of 200 Hz
+    fired[[600], 2] = True
+    curve = Trace(times, {}, Spikes.of(fired), {})
+    assert steady_rates(curve, 1000.0).tolist() == pytest.approx([20.0, 4.0, 0.0])
+
+
+def test_the_name_of_a_preset_is_found_however_it_is_joined() -> None:
+    model, entry = find_model("izhikevich")
+    for text in ("tonic-spiking", "tonic_spiking", "Tonic-Spiking"):
+        assert find_preset(model, entry, text) == "tonic-spiking"
+    assert find_preset(model, entry, "") == ""
 
 
 def test_neuron_runs_a_model_of_the_user(tmp_path: Path) -> None:

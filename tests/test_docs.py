@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<code>.*?)^(?P=indent)```[ ]*$", re.MULTILINE | re.DOTALL)
-KNOWN = {"python", "python no-run", "bash", "text", "console", "json", "toml", "yaml", ""}
+KNOWN = {"python", "python no-run", "bash", "text", "console", "json", "math", "toml", "yaml", ""}
 
 
 def blocks(text: str) -> list[tuple[int, str, str]]:

@@ -28,8 +28,8 @@ from spikeloom.report import (
     write_training_report,
 )
 from spikeloom.report.equations import equation
-from spikeloom.report.neuron import thin
 from spikeloom.report.page import shown, write_page
+from spikeloom.report.thinning import thin
 
 EVIL = "</script><script>alert('x')</script><img src=x onerror=alert(1)>$$x$$"
 T, N, C = 20, 12, 3
@@ -321,6 +321,58 @@ def test_a_silent_neuron_without_a_curve_is_described(tmp_path):
     page = written(write_neuron_report, silent, tmp_path)
     assert "No spikes in 99.9 ms." in page
     assert "Equations" not in page
+
+
+def with_phase(name="FitzHughNagumo"):
+    from spikeloom.models import Izhikevich
+    from spikeloom.report.phase import phase_plane_of
+    from spikeloom.simulation import simulate
+
+    trace = simulate(Izhikevich(), 10.0, 60.0, 0.25)
+    plane = phase_plane_of(Izhikevich(), 10.0, trace)
+    stimulus = np.where(trace.times >= 20.0, 10.0, 0.0)
+    return plane, NeuronReport(
+        title=name,
+        summary={},
+        times=trace.times,
+        traces={"v": (trace["v"], "mV"), "u": (trace["u"], "mV/ms")},
+        spike_times=trace.spike_times,
+        currents=np.array([0.0, 5.0, 10.0]),
+        rates=np.array([0.0, 0.0, 52.5]),
+        current_unit=name,
+        parameters={"a": (0.02, "1/ms")},
+        equations=[r"\tau \frac{dv}{dt} = -v + R i"],
+        about=f"{name} fires",
+        stimulus=stimulus,
+        phase=plane,
+    )
+
+
+def test_the_phase_plane_and_the_stimulus_are_those_given(tmp_path):
+    plane, report = with_phase()
+    page = written(write_neuron_report, report, tmp_path)
+    lines = curves(columns(page))
+    corners = lines["current"]
+    np.testing.assert_allclose(corners[0], [0.0, 20.0, 20.0, 60.0])
+    np.testing.assert_allclose(corners[1], [0.0, 0.0, 10.0, 10.0])
+    assert {"dv/dt = 0", "du/dt = 0", "trajectory"} <= set(lines)
+    (marks,) = (c for c in columns(page) if "kind" in c)
+    assert marks["kind"] == [point.kind for point in plane.points]
+    assert "FitzHughNagumo fires. " in page
+    titles = re.findall(r"<h2>(.*?)</h2>", page)
+    assert titles[:3] == ["States and spikes", "Phase plane and firing rate", "Equations and parameters"]
+
+
+def test_hostile_names_stay_names_in_the_phase_plane(tmp_path):
+    page = Reader(written(write_neuron_report, with_phase(EVIL)[1], tmp_path))
+    assert len(page.scripts) == 3  # BokehJS, its extension for plain documents, and the charts
+    assert page.tags.count("img") == 0
+    assert page.handlers == []
+
+
+def test_a_stimulus_of_another_length_is_refused():
+    with pytest.raises(ShapeError, match="stimulus"):
+        dataclasses.replace(neuron(), stimulus=np.zeros(3))
 
 
 def test_thinning_keeps_every_peak():

@@ -29,7 +29,7 @@ COMMANDS = (
     Command("train", "train a network from a recipe, for instance `spikeloom train digits`", "spikeloom.cli.train"),
     Command(
         "neuron",
-        "simulate one neuron: trace and f-I curve, for instance `spikeloom neuron lif`",
+        "simulate one neuron, or draw them all: `spikeloom neuron lif`, `spikeloom neuron gallery`",
         "spikeloom.cli.neuron",
     ),
 )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..data.catalogue import DATA_SETS
 from ..errors import ConfigError
 from ..recipes import RECIPES
-from .models import MODELS
+from .models import MODELS, ModelEntry
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -24,7 +24,7 @@ def table() -> str:
     """Sections of aligned names and summaries."""
     sections = {
         "recipes (spikeloom train NAME)": [(r.name, r.summary) for r in RECIPES],
-        "neuron models (spikeloom neuron NAME)": [(m.name, m.summary) for m in MODELS],
+        "neuron models (spikeloom neuron NAME)": [(m.name, _with_presets(m)) for m in MODELS],
         "data sets": [(d.name, d.summary) for d in DATA_SETS],
     }
     width = max(len(name) for rows in sections.values() for name, _ in rows)
@@ -33,3 +33,8 @@ def table() -> str:
         for title, rows in sections.items()
     ]
     return "\n\n".join(blocks)
+
+
+def _with_presets(entry: ModelEntry) -> str:
+    count = len(entry.load().presets)
+    return f"{entry.summary} ({count} preset{'' if count == 1 else 's'})" if count else entry.summary

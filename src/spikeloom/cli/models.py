@@ -73,7 +73,7 @@ def find_model(text: str) -> tuple[Any, ModelEntry]:
         return by_name[text].load(), by_name[text]
     path, colon, attribute = text.rpartition(":")
     if not colon or not path.endswith(".py"):
-        mend = f"{did_you_mean(text, by_name)} A model of your own is given as path/to/file.py:ClassName."
+        mend = f"{did_you_mean(text, [*by_name, 'gallery'])} A model of your own is given as path/to/file.py:ClassName."
         raise ConfigError("there is no such neuron model", got=repr(text), mend=mend)
     module = _run_file(Path(path))
     if not hasattr(module, attribute):

@@ -1,9 +1,10 @@
-"""``spikeloom neuron MODEL``: one neuron at a constant current, and its f-I curve."""
+"""``spikeloom neuron MODEL``: one neuron under a current, and its f-I curve."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..errors import ConfigError
 from ..recipes.common import require
 from ..train.run_folder import open_run_folder
 from .interrupts import interrupts_deferred
-from .models import MODELS, ModelEntry, find_model
+from .models import MODELS, ModelEntry, find_model, find_preset
 from .options import parse
 
 _MOST_STEPS = 5_000_000
@@ -51,12 +52,16 @@ class CurveConfig:
 class NeuronRun:
     """One neuron, simulated."""
 
-    current: float
-    """Constant input current, in the unit of the model's input."""
+    preset: str
+    """Published parameters with their experiment, by name; empty: none."""
+    current: float | None
+    """Constant input current; None: the stimulus of the preset."""
     duration: float
     """Simulated time in ms."""
     dt: float
     """Time step in ms."""
+    seed: int = 0
+    """Seed of the random numbers of a stochastic model."""
     out: Path = Path("runs")
     """Folder in which the folder of this run is made."""
     name: str = ""
@@ -66,7 +71,9 @@ class NeuronRun:
     """Parameters of the model."""
 
     def __post_init__(self) -> None:
-        require("current", self.current)
+        if self.current is not None:
+            require("current", self.current)
+        require("seed", self.seed, low=0, high=2**62)
         require("duration", self.duration, above=0.0)
         require("dt", self.dt, above=0.0)
         require("duration / dt, the number of steps,", self.duration / self.dt, low=1.0, high=_MOST_STEPS)
@@ -79,6 +86,9 @@ def run(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return
+    if arguments[0] == "gallery":
+        importlib.import_module("spikeloom.cli.neuron_gallery").run(arguments[1:])
+        return
     if arguments[0].startswith("-"):
         raise ConfigError(
             "the neuron model comes first",
@@ -86,24 +96,66 @@ def run(arguments: Sequence[str]) -> None:
             mend="For instance `spikeloom neuron lif`.",
         )
     model, entry = find_model(arguments[0])
-    default = _default(model, entry)
-    description = f"Simulate {type(model).__name__} and write trace, f-I curve, summary and report to runs/<name>/."
-    config = parse(default, arguments[1:], prog=f"spikeloom neuron {arguments[0]}", description=description)
+    preset = find_preset(model, entry, _peek(arguments[1:], "--preset"))
+    if preset:
+        model = model.replace(**model.presets[preset].values)
+    default = _default(model, entry, preset)
+    config = parse(
+        default, arguments[1:], prog=f"spikeloom neuron {arguments[0]}", description=_description(model, entry.name)
+    )
+    config = dataclasses.replace(config, preset=preset)
     model = model.replace(**_changed(config.param, default.param))
     # The folder comes first: it is refused at once, while what simulates and draws takes seconds to import.
-    with open_run_folder(config.out, config.name, entry.name.lower()) as folder:
+    with open_run_folder(config.out, config.name, preset_folder(entry.name, preset)) as folder:
         with interrupts_deferred():
             module = importlib.import_module("spikeloom.cli.neuron_run")
         module.simulate_and_report(model, config, folder)
 
 
-def _default(model: Any, entry: ModelEntry) -> NeuronRun:
+def preset_folder(model: str, preset: str) -> str:
+    """What the name of a run's folder begins with.
+
+    >>> preset_folder("adex", "initial burst")
+    'adex-initial-burst'
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", f"{model} {preset}".lower())
+    return words.strip("-") or "neuron"
+
+
+def _peek(arguments: Sequence[str], option: str) -> str:
+    """The value that ``arguments`` give to ``option``, before they are parsed: it decides on the defaults."""
+    found = ""
+    for position, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name == option:
+            found = value if equals else "".join(arguments[position + 1 : position + 2])
+    return found
+
+
+def _description(model: Any, name: str) -> str:
+    text = f"Simulate {type(model).__name__} and write trace, f-I curve, summary and report to runs/<name>/."
+    if not model.presets:
+        return text
+    width = max(map(len, model.presets))
+    rows = (f"  {preset:<{width}}  {found.summary}" for preset, found in model.presets.items())
+    return "\n".join([text, "", f"presets (spikeloom neuron {name} --preset NAME):", *rows])
+
+
+def _default(model: Any, entry: ModelEntry, preset: str) -> NeuronRun:
     """The options of ``neuron MODEL``, with a field for each parameter of this model."""
+    import tyro
+
     parameters = _parameter_class(model)
+    unit = next((held.unit for held in model.inputs.values()), "the unit of the model's input")
+    shown = model.presets[preset] if preset else entry
+    constant = isinstance(shown.current, (int, float))
+    text = f"Constant input current in {unit}{'' if constant else '; None: the stimulus of the preset'}."
+    current = Annotated[float if constant else float | None, tyro.conf.arg(help=text)]
     kind = dataclasses.make_dataclass(
-        "NeuronRun", [("param", parameters, parameters())], bases=(NeuronRun,), frozen=True
+        "NeuronRun", [("current", current), ("param", parameters, parameters())], bases=(NeuronRun,), frozen=True
     )
-    return kind(current=entry.current, duration=entry.duration, dt=entry.dt)
+    start = float(shown.current) if constant else None
+    return kind(preset=preset, current=start, duration=shown.duration, dt=shown.dt)
 
 
 def _parameter_class(model: Any) -> type:
@@ -132,14 +184,16 @@ def usage() -> str:
     lines = [f"  {entry.name:<{width}}  {entry.summary}" for entry in MODELS]
     return "\n".join(
         [
-            "usage: spikeloom neuron MODEL [--current 10] [--duration 200] [--dt 0.1] [--param.tau 10] ...",
+            "usage: spikeloom neuron MODEL [--preset NAME] [--current 10] [--duration 200] [--param.tau 10] ...",
+            "       spikeloom neuron gallery",
             "",
-            "Simulates one neuron at a constant current; writes trace, f-I curve and report to runs/<name>/.",
+            "Simulates one neuron; writes trace, f-I curve, phase plane and report to runs/<name>/.",
+            "`gallery` draws every model and every preset into one page.",
             "",
             "models:",
             *lines,
             f"  {'FILE.py:Name':<{width}}  your own: a NeuronModel class in a Python file",
             "",
-            "  `spikeloom neuron MODEL --help` lists every option and parameter with its default.",
+            "  `spikeloom neuron MODEL --help` lists its presets, options and parameters with their defaults.",
         ]
     )

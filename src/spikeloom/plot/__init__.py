@@ -4,8 +4,11 @@ Nothing here touches pyplot or its global state, so the functions work without a
 behind and may be called from any thread. Keep a picture with ``figure.savefig("name.png", dpi=150)``.
 """
 
+from .dynamics import bifurcations, gating, phase_plane
 from .learning import confusion, curves
 from .networks import raster
 from .neurons import TraceLike, fi_curve, trace
 
-__all__ = ["TraceLike", "confusion", "curves", "fi_curve", "raster", "trace"]
+__all__ = [
+    "TraceLike", "bifurcations", "confusion", "curves", "fi_curve", "gating", "phase_plane", "raster", "trace",
+]  # fmt: skip

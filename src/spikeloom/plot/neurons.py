@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ..errors import ParameterError, ShapeError, did_you_mean
 from ..report.labels import pretty_unit
@@ -30,8 +31,10 @@ class TraceLike(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-def trace(trace: TraceLike, states: Sequence[str] | None = None) -> Figure:
-    """States of a simulated neuron against time, with its spikes marked above.
+def trace(
+    trace: TraceLike, states: Sequence[str] | None = None, *, current: Any = None, current_unit: object = "pA"
+) -> Figure:
+    """States of a simulated neuron against time, with its spikes marked above and its stimulus below.
 
     One panel per unit and neuron, the panels sharing the time axis; of many neurons the first six are drawn.
 
@@ -39,10 +42,12 @@ def trace(trace: TraceLike, states: Sequence[str] | None = None) -> Figure:
         trace: what ``sl.simulate`` returns: ``times`` [T] in ms, ``trace[name]`` [T] or [T, N],
             ``spike_times`` (one array, or a list of one per neuron) in ms, ``units[name]``.
         states: which states to draw; by default ``v``, or all of them where there is no ``v``.
+        current: the injected current, drawn in a panel of its own: a number, values [T], or a function of the times.
+        current_unit: its unit.
 
     Raises:
         ParameterError: a state was not recorded.
-        ShapeError: a state has not one row per time.
+        ShapeError: a state, or the current, has not one row per time.
 
     >>> from types import SimpleNamespace
     >>> class Recording(SimpleNamespace):
@@ -66,16 +71,20 @@ def trace(trace: TraceLike, states: Sequence[str] | None = None) -> Figure:
         groups.setdefault(pretty_unit(trace.units[name]), []).append(name)
     neurons = max(array.shape[1] for array in values.values())
     panels = [(k, unit) for k in range(min(neurons, _NEURONS_DRAWN)) for unit in groups]
-    figure = new_figure(WIDTH, 0.6 + (1.9 if neurons == 1 else 1.4) * len(panels))
-    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    heights = [1.9 if neurons == 1 else 1.4] * len(panels) + [0.9] * (current is not None)
+    figure = new_figure(WIDTH, 0.6 + sum(heights))
+    axes = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     spikes = _spike_lists(trace.spike_times)
-    for row, (ax, (k, unit)) in enumerate(zip(axes, panels, strict=True)):
+    for row, (ax, (k, unit)) in enumerate(zip(axes, panels, strict=False)):
         style(ax)
         _draw_states(ax, times, {name: values[name][:, min(k, values[name].shape[1] - 1)] for name in groups[unit]})
         label(ax, ylabel=", ".join(groups[unit]) + in_unit(unit))
         if row % len(groups) == 0 and k < len(spikes):
             _mark_spikes(ax, spikes[k], f"neuron {k}" if neurons > 1 else "")
+    if current is not None:
+        _draw_current(axes[-1], times, current, pretty_unit(current_unit))
     label(axes[-1], xlabel="time (ms)")
+    figure.align_ylabels()
     if len(times) > 1:
         axes[-1].set_xlim(times[0], times[-1])
     if neurons > _NEURONS_DRAWN:
@@ -133,6 +142,18 @@ def _draw_states(ax: Axes, times: np.ndarray, values: Mapping[str, np.ndarray]) 
     if len(values) > 1 and len(times):
         ends = [(float(times[-1]), float(y[-1]), name, cycle(k)) for k, (name, y) in enumerate(values.items())]
         name_ends(ax, ends)
+
+
+def _draw_current(ax: Axes, times: np.ndarray, current: Any, unit: str) -> None:
+    """Each value holds until the next, as it did in the simulation."""
+    style(ax)
+    drive = as_array(current(times) if callable(current) else current)
+    if drive.shape not in ((), times.shape):
+        raise ShapeError("current has not one value per time", got=drive.shape, expected=f"a number or {times.shape}")
+    ax.plot(times, np.broadcast_to(drive, times.shape), color=MUTED, linewidth=1.2, drawstyle="steps-post")
+    ax.margins(y=0.15)
+    ax.yaxis.set_major_locator(MaxNLocator(2))
+    label(ax, ylabel="\n".join(filter(None, ["current", in_unit(unit).strip()])))
 
 
 def _spike_lists(spike_times: Any) -> list[np.ndarray]:

@@ -13,11 +13,15 @@ from ..errors import ShapeError
 from .equations import equation_list
 from .labels import pretty_unit
 from .page import Html, Page, Section, escape, render, require_folder, run_details, shown, write_page
+from .thinning import thin
 
 if TYPE_CHECKING:
     from bokeh.models import Model
 
+    from .phase import PhasePlane
+
 _POINTS = 12_000  # drawn per curve; more than twelve per pixel change nothing that can be seen
+_SPIKES = "Spikes are marked above the first panel; a membrane that is reset is drawn up to its threshold."
 _VALUES = 400_000  # drawn in all, so that a model of many states stays a small page
 
 
@@ -36,6 +40,9 @@ class NeuronReport:
         current_unit: unit of ``currents``.
         parameters: parameter name to (value, unit).
         equations: LaTeX (with a backslash or between dollars) or plain text.
+        about: what is shown and where it was published, in a sentence.
+        stimulus: [T] the injected current in ``current_unit``, where it changes with time.
+        phase: the phase plane of a model with two states.
 
     Raises:
         ShapeError: a trace has not one value per time, or currents and rates differ in shape.
@@ -51,6 +58,9 @@ class NeuronReport:
     current_unit: str
     parameters: Mapping[str, tuple[object, str]]
     equations: Sequence[str]
+    about: str = ""
+    stimulus: np.ndarray | None = None
+    phase: PhasePlane | None = None
 
     def __post_init__(self) -> None:
         shape = np.shape(self.times)
@@ -59,6 +69,8 @@ class NeuronReport:
         for name, (values, _) in self.traces.items():
             if np.shape(values) != shape:
                 raise ShapeError(f"trace of {name}", got=np.shape(values), expected=shape)
+        if self.stimulus is not None and np.shape(self.stimulus) != shape:
+            raise ShapeError("stimulus", got=np.shape(self.stimulus), expected=shape)
         if np.ndim(self.currents) != 1 or np.shape(self.currents) != np.shape(self.rates):
             raise ShapeError("rates of the f-I curve", got=np.shape(self.rates), expected=np.shape(self.currents))
 
@@ -90,26 +102,8 @@ def headline(report: NeuronReport) -> str:
     gaps = np.diff(np.sort(np.ravel(report.spike_times)))
     if len(gaps) and gaps.mean() > 0:
         words += f", on average every {gaps.mean():.3g} ms ({1000 / gaps.mean():.3g} Hz)"
-    return f"{words}.{_curve_words(report)}"
-
-
-def thin(values: np.ndarray, limit: int) -> np.ndarray:
-    """Indices of at most ``limit`` points that keep every peak: the lowest and highest of each stretch.
-
-    >>> thin(np.array([0.0, 9.0, 0.0, 0.0, -9.0, 0.0]), limit=4)
-    array([0, 1, 3, 4])
-    """
-    count = len(values)
-    if count <= limit:
-        return np.arange(count)
-    length = -(-count // (limit // 2))
-    padded = np.full(-(-count // length) * length, np.nan)
-    padded[:count] = values
-    blocks = padded.reshape(-1, length)
-    start = np.arange(len(blocks)) * length
-    low = np.argmin(np.where(np.isnan(blocks), np.inf, blocks), axis=1)
-    high = np.argmax(np.where(np.isnan(blocks), -np.inf, blocks), axis=1)
-    return np.unique(np.concatenate([start + low, start + high]))
+    about = f"{report.about.rstrip('.')}. " if report.about else ""
+    return f"{about}{words}.{_curve_words(report)}"
 
 
 def _curve_words(report: NeuronReport) -> str:
@@ -135,25 +129,38 @@ def _document(report: NeuronReport) -> str:
     scripts, places = canvas.embed(charts)
     long = run_details(report.summary)
     sections = [
-        Section("States and spikes", places.get("traces", ""), f"Spikes are marked above the first panel. {HINT}"),
-        Section(_middle_title(report), _middle(report, places)),
-        Section("Equations", equation_list(report.equations) if report.equations else ""),
+        Section("States and spikes", places.get("traces", ""), f"{_SPIKES} {HINT}"),
+        *_middle(report, places),
         Section("How it was made", long),
     ]
     kept = [s for s in sections if s.body]
     return render(Page("neuron report", report.title, headline(report), report.summary, kept, scripts))
 
 
-def _middle_title(report: NeuronReport) -> str:
-    parts = ["firing rate"] * bool(len(report.currents)) + ["parameters"] * bool(report.parameters)
-    return " and ".join(parts).capitalize()
+def _middle(report: NeuronReport, places: Mapping[str, Html]) -> list[Section]:
+    """The firing rate with the phase plane or the parameters beside it, and the equations with what is left."""
+    parameters = _parameters(report.parameters) if report.parameters else ""
+    formulas = equation_list(report.equations) if report.equations else ""
+    rate = places.get("fi", "")
+    if "phase" in places:
+        note = "Filled resting points are stable, open ones are not. Dotted: the jumps of a reset."
+        return [
+            Section(_named(("Phase plane", "p"), ("firing rate", rate)), _beside("pair", places["phase"], rate), note),
+            Section(
+                _named(("equations", formulas), ("parameters", parameters)), _beside("wide-pair", formulas, parameters)
+            ),
+        ]
+    title = _named(("firing rate", rate), ("parameters", parameters))
+    return [Section(title, _beside("wide-pair", rate, parameters)), Section("Equations", formulas)]
 
 
-def _middle(report: NeuronReport, places: Mapping[str, Html]) -> Html:
-    """The f-I curve and, beside it, the parameters."""
-    parts = [places.get("fi", ""), _parameters(report.parameters) if report.parameters else ""]
+def _named(*parts: tuple[str, Html]) -> str:
+    return " and ".join(name for name, body in parts if body).capitalize()
+
+
+def _beside(kind: str, *parts: Html) -> Html:
     body = "".join(f"<div>{part}</div>" for part in parts if part)
-    return f"<div class=wide-pair>{body}</div>" if body else ""
+    return f"<div class={kind}>{body}</div>" if body else ""
 
 
 def _parameters(parameters: Mapping[str, tuple[object, str]]) -> Html:
@@ -166,7 +173,7 @@ def _parameters(parameters: Mapping[str, tuple[object, str]]) -> Html:
 
 
 def _charts(report: NeuronReport) -> dict[str, Model]:
-    from .neuron_charts import fi_curve, state_panels
+    from .neuron_charts import fi_curve, phase_plane, state_panels
 
     drawn: dict[str, Model] = {}
     times = np.asarray(report.times, float)
@@ -178,7 +185,12 @@ def _charts(report: NeuronReport) -> dict[str, Model]:
             keep = thin(values, limit)
             panels.setdefault(pretty_unit(unit), {})[name] = times[keep], values[keep]
         ends = (float(times[0]), float(times[-1]))
-        drawn["traces"] = state_panels(panels, np.ravel(report.spike_times), ends)
+        stimulus = None
+        if report.stimulus is not None:
+            stimulus = pretty_unit(report.current_unit), (times, np.asarray(report.stimulus, float))
+        drawn["traces"] = state_panels(panels, np.ravel(report.spike_times), ends, stimulus)
     if len(report.currents):
         drawn["fi"] = fi_curve(report.currents, report.rates, pretty_unit(report.current_unit))
+    if report.phase is not None:
+        drawn["phase"] = phase_plane(report.phase)
     return drawn

@@ -30,11 +30,12 @@ class Section:
     title: str
     body: Html
     note: str = ""
+    anchor: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """Everything on a page: texts are plain, ``scripts`` are the JavaScript of its charts."""
+    """Everything on a page: texts are plain, ``scripts`` are the JavaScript of its charts, ``style`` is added CSS."""
 
     kind: str
     title: str
@@ -42,6 +43,7 @@ class Page:
     facts: Mapping[str, object]
     sections: Sequence[Section]
     scripts: Sequence[str] = ()
+    style: str = ""
 
 
 def escape(value: object) -> Html:
@@ -120,7 +122,7 @@ def render(page: Page) -> str:
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(scripts)}">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<link rel="icon" href="data:,"><title>{escape(page.title)}</title><style>{CSS}</style></head>\n'
+        f'<link rel="icon" href="data:,"><title>{escape(page.title)}</title><style>{CSS}{page.style}</style></head>\n'
         "<body><main>"
         f"<header><p class=kind><b>spikeloom</b> {escape(page.kind)}</p><h1>{escape(page.title)}</h1>"
         f"<p class=headline>{escape(page.headline)}</p>{cards(page.facts)}</header>{need}\n{sections}\n"
@@ -158,7 +160,8 @@ def write_page(path: str | os.PathLike[str], text: str) -> None:
 
 def _section(section: Section) -> Html:
     note = f"<p class=note>{escape(section.note)}</p>" if section.note else ""
-    return f"<section><h2>{escape(section.title)}</h2>{note}{section.body}</section>"
+    anchor = f' id="{escape(section.anchor)}"' if section.anchor else ""
+    return f"<section{anchor}><h2>{escape(section.title)}</h2>{note}{section.body}</section>"
 
 
 def _remove(draft: Path) -> None:
