@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import subprocess
 import sys
 import warnings
@@ -102,6 +104,26 @@ def test_backends_agree_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_equal(found["cpu"], found["reference"])  # arithmetic only, so that bits are equal
 
 
+INTERPRETED = """
+import numpy as np, spikeloom as sl
+found = {}
+for backend in ("cpu", "gpu"):
+    with sl.backend(backend, strict=True):
+        found[backend] = sl.simulate(sl.Refractory(sl.LIF(tau=5.0), t_ref=0.3), np.linspace(0.0, 3.0, 5), 10.0, 0.1)
+print(np.array_equal(found["cpu"]["v"], found["gpu"]["v"]), np.array_equal(found["cpu"].fired, found["gpu"].fired))
+print(len(found["gpu"].spikes) > 5, sl.last_kernels())
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+def test_the_gpu_backend_runs_too() -> None:
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}
+    command = [sys.executable, "-c", INTERPRETED]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split("\n")[0] == "True True"
+    assert done.stdout.split("\n")[1] == "True ['scan/cpu/Refractory/forward', 'scan/gpu/Refractory/forward']"
+
+
 def test_a_read_only_file_is_a_drive(tmp_path: Path) -> None:
     np.save(tmp_path / "drive.npy", np.asarray(DRIVES["array"], dtype=np.float32))
     mapped = np.load(tmp_path / "drive.npy", mmap_mode="r")
@@ -168,6 +190,13 @@ def test_only_what_is_asked_for_is_recorded() -> None:
     assert simulated("refractory", 20.0, record=()).names() == []
     with pytest.raises(sl.errors.ModelError, match="Did you mean remaining"):
         simulated("refractory", 20.0, record=("remainin",))
+
+
+def test_a_recording_larger_than_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_physical_memory", lambda: 2.0**20)
+    simulated("hh", DRIVES["constant"])  # 4 states of 5 neurons at 302 times, 8 bytes each: 48 kB
+    with pytest.raises(ParameterError, match=r"for v, m of 100 neurons at 10001 times.*record=\(\) keeps the spikes"):
+        sl.simulate(sl.HodgkinHuxley(), np.ones(100), 100.0, 0.01, record=("v", "m"))
 
 
 def test_single_precision_by_choice() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -85,10 +86,8 @@ def simulate(
 def _on_grid(task: _Task, seed: int) -> Trace:
     steps, neurons = len(task.times) - 1, task.currents.neurons
     run = Advance(task.model, task.currents.target, task.start, dt=task.dt, solver=task.solver, seed=seed)
+    states = _room(task, steps + 1, neurons)
     dtype = next(iter(task.start.values())).numpy().dtype
-    states = {name: np.empty((steps + 1, neurons), dtype) for name in task.record}
-    for name, values in states.items():
-        values[0] = task.start[name].numpy()
     size = min(max(_AT_ONCE // max(neurons, 1), _FEWEST_STEPS), _MOST_STEPS)
     found: list[np.ndarray] = []
     for begin in range(0, steps, size):
@@ -102,6 +101,27 @@ def _on_grid(task: _Task, seed: int) -> Trace:
             found.append(np.flatnonzero(spikes.numpy().view(bool)) + (begin + 1) * neurons)
     flat = np.concatenate(found) if found else np.empty(0, np.int64)
     return Trace(task.times, states, Spikes(flat, (steps + 1, neurons)), task.units)
+
+
+def _room(task: _Task, rows: int, neurons: int) -> dict[str, np.ndarray]:
+    """Arrays ``[rows, neurons]`` for what is recorded, which begin with the initial values."""
+    starts = {name: task.start[name].numpy() for name in task.record}
+    size, there = sum(rows * start.nbytes for start in starts.values()), _physical_memory()
+    if size > there:
+        got = f"{size / 2**30:.1f} GiB for {', '.join(starts)} of {neurons} neurons at {rows} times"
+        mend = 'Record fewer states, as in record=("v",), or none: record=() keeps the spikes.'
+        raise ParameterError("record", got=got, expected=f"less than the {there / 2**30:.1f} GiB there are", mend=mend)
+    states = {name: np.empty((rows, neurons), start.dtype) for name, start in starts.items()}
+    for name, start in starts.items():
+        states[name][0] = start
+    return states
+
+
+def _physical_memory() -> float:
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):  # no such system
+        return math.inf
 
 
 def _off_grid(task: _Task, solver: OffGrid) -> Trace:

@@ -23,6 +23,7 @@ _PRECISION = {torch.float32: "f32", torch.float64: "f64"}
 _ELEMENTARY = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "sin", "cos", "atan", "erf", "pow", *FUSED)
 _CACHE = 2**17  # bytes of a core's own cache for what is used again in every step
 _ALIGN = 64  # lanes
+_FEW_STEPS = 8
 
 
 def forward(plan: Plan, steps: int, arrays: Arrays, label: str, strict: bool) -> None:
@@ -50,6 +51,7 @@ def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool])
         return
     pointers = [_pointer(n, arrays[n]) for n in names]
     lanes = _lanes_in_cache(a for n, a in arrays.items() if a.dim() == 1 and n not in shared)
+    lanes = width if steps < _FEW_STEPS else lanes
     kernel.run(pointers, width, steps, lanes)
 
 
