@@ -18,7 +18,8 @@ EPS = 2.0**-24  # half a unit in the last place of float32
 
 
 @pytest.fixture(autouse=True)
-def _seeded() -> Generator[None, None, None]:
+def _seeded(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
+    monkeypatch.setattr(linear, "_SMALLEST", 0)  # or every test would have to be large
     threads = torch.get_num_threads()
     torch.manual_seed(3)
     yield
@@ -108,8 +109,8 @@ def run(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, grad: 
 
 @pytest.mark.parametrize("bias", [True, False])
 def test_gradients_against_torch(bias: bool) -> None:
-    x, weight, grad = spikes(2000, 150), torch.randn(60, 150), torch.randn(2000, 60)
-    start = torch.randn(60) if bias else None
+    x, weight, grad = spikes(2000, 150), torch.randn(70, 150), torch.randn(2000, 70)
+    start = torch.randn(70) if bias else None
     sl.last_kernels()
     found = run(x, weight, start, grad)
     assert sl.last_kernels() == [FORWARD, BACKWARD]
@@ -124,13 +125,13 @@ def test_gradients_against_torch(bias: bool) -> None:
 
 
 def test_gradient_may_be_an_expanded_scalar() -> None:
-    x, weight = spikes(1000, 150), torch.randn(40, 150, requires_grad=True)
+    x, weight = spikes(1000, 150, density=0.05), torch.randn(40, 150, requires_grad=True)
     (found,) = torch.autograd.grad(spike_linear(x, weight, None).sum(), weight)
     assert torch.equal(found, x.sum(0).expand(40, -1))
 
 
 def test_only_what_is_wanted_gets_a_gradient() -> None:
-    x, weight, bias = spikes(1000, 150), torch.randn(40, 150), torch.randn(40, requires_grad=True)
+    x, weight, bias = spikes(1000, 150, density=0.05), torch.randn(40, 150), torch.randn(40, requires_grad=True)
     sl.last_kernels()
     spike_linear(x, weight, bias).sum().backward()
     assert bias.grad is not None
@@ -170,7 +171,7 @@ def test_the_operator_runs_in_double_precision_by_reference() -> None:
 
 
 def test_second_derivatives_need_the_reference() -> None:
-    x, weight = spikes(1000, 150), torch.randn(40, 150, requires_grad=True)
+    x, weight = spikes(1000, 150, density=0.05), torch.randn(40, 150, requires_grad=True)
 
     def second() -> torch.Tensor:
         (first,) = torch.autograd.grad(spike_linear(x, weight, None).pow(2).sum(), weight, create_graph=True)
@@ -197,6 +198,14 @@ def test_other_input_takes_the_dense_product(make: Callable[[], torch.Tensor]) -
     assert FORWARD not in sl.last_kernels()
 
 
+def test_small_products_are_dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    assert linear.crossover(12800, 784, 512) == linear.CROSSOVER
+    assert linear.crossover(200, 784, 512) == linear.crossover(12800, 784, 10) == linear.SMALL_CROSSOVER
+    for shape in ((100, 784, 512), (12800, 784, 1), (1000, 64, 64), (10**6, 2**16, 512)):
+        assert linear.crossover(*shape) == 0
+
+
 def test_density_past_the_sample_is_measured_too() -> None:
     x = spikes(6400, 100, density=0.0)
     x[torch.arange(6400) % 100 != 0] = 1  # the rows that are looked at first are empty
@@ -220,11 +229,11 @@ def gathered(layer: torch.nn.Module, x: torch.Tensor) -> bool:
 
 
 def test_a_plain_linear_of_a_net_gathers() -> None:
-    x = spikes(20, 50, 150)
+    x = spikes(20, 50, 150, density=0.05)
     layer = torch.nn.Linear(150, 40)
     assert gathered(layer, x)
-    assert gathered(layer, spikes(20, 5, 10, 150))
-    y, _ = sl.nn.Sequential(layer)(spikes(20, 5, 10, 150))
+    assert gathered(layer, spikes(20, 5, 10, 150, density=0.05))
+    y, _ = sl.nn.Sequential(layer)(spikes(20, 5, 10, 150, density=0.05))
     assert y.shape == (20, 5, 10, 40)
     with sl.backend("cpu"):
         assert gathered(layer, x)
@@ -233,7 +242,7 @@ def test_a_plain_linear_of_a_net_gathers() -> None:
 
 
 def test_whoever_changes_a_linear_gets_the_module_itself() -> None:
-    x = spikes(20, 50, 150)
+    x = spikes(20, 50, 150, density=0.05)
 
     class Own(torch.nn.Linear):
         pass
@@ -251,14 +260,14 @@ def test_whoever_changes_a_linear_gets_the_module_itself() -> None:
 
 def test_other_precisions_and_autocast_take_the_module_itself() -> None:
     layer = torch.nn.Linear(150, 40)
-    assert not gathered(torch.nn.Linear(150, 40, dtype=torch.float64), spikes(20, 50, 150).double())
+    assert not gathered(torch.nn.Linear(150, 40, dtype=torch.float64), spikes(20, 50, 150, density=0.05).double())
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        y, _ = sl.nn.Sequential(layer)(spikes(20, 50, 150))
+        y, _ = sl.nn.Sequential(layer)(spikes(20, 50, 150, density=0.05))
     assert y.dtype == torch.bfloat16
 
 
 def test_functional_transforms_take_the_module_itself() -> None:
-    layers, x = sl.nn.Sequential(torch.nn.Linear(150, 40, bias=False)), spikes(20, 50, 150)
+    layers, x = sl.nn.Sequential(torch.nn.Linear(150, 40, bias=False)), spikes(20, 50, 150, density=0.05)
     weight = dict(layers.named_parameters())["0.weight"].detach()
 
     def loss(w: torch.Tensor) -> torch.Tensor:
@@ -283,7 +292,7 @@ def trained(backend: str | None) -> list[float]:
     with sl.backend(backend):
         for _ in range(50):
             labels = torch.randint(0, 2, (64,))
-            rates = torch.where(torch.arange(100) // 50 == labels[:, None], 0.15, 0.08)
+            rates = torch.where(torch.arange(100) // 50 == labels[:, None], 0.12, 0.05)
             x = (torch.rand(12, 64, 100) < rates).float()
             loss = torch.nn.functional.cross_entropy(layers(x)[0].mean(0), labels)
             optimiser.zero_grad()
@@ -294,7 +303,6 @@ def trained(backend: str | None) -> list[float]:
 
 
 def test_training_goes_the_same_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(linear, "_SMALLEST", 0)
     sl.last_kernels()
     ours = trained(None)
     assert {FORWARD, BACKWARD} <= set(sl.last_kernels())

@@ -6,18 +6,21 @@ import torch
 from torch.nn.modules import module as torch_module
 
 from ..kernels.backends import choose
+from ..kernels.spike_linear.linear import crossover
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
 def plain_linear(module: torch.nn.Module, x: torch.Tensor) -> bool:
-    """Whether ``module(x)`` is just ``x W^T + b`` in float32 on the CPU, with the CPU's kernels allowed.
+    """Whether ``module(x)`` is just ``x W^T + b`` in float32 on the CPU, with the CPU's kernels allowed and worth it.
 
     Not where the module is a subclass (as a parametrized one is), has a hook or a ``forward`` of its own, where a
     tensor is of a class of its own or belongs to a torch.func transform, under autocast, and while torch compiles
     or traces, which would fix today's choice for ever.
     """
-    if type(module) is not torch.nn.Linear or "forward" in module.__dict__:
+    if type(module) is not torch.nn.Linear or "forward" in module.__dict__ or x.dim() < 2 or not x.numel():
+        return False
+    if not crossover(x.numel() // x.shape[-1], x.shape[-1], module.out_features):
         return False
     if any(getattr(module, h) for h in _HOOKS) or any(getattr(torch_module, "_global" + h) for h in _HOOKS):
         return False
@@ -27,7 +30,7 @@ def plain_linear(module: torch.nn.Module, x: torch.Tensor) -> bool:
         return False
     tensors = [x, module.weight, *([] if module.bias is None else [module.bias])]
     plain = all(type(t) in (torch.Tensor, torch.nn.Parameter) and _is_cpu_float32(t) for t in tensors)
-    return plain and x.dim() >= 2 and x.shape[-1] == module.in_features and choose("cpu").name == "cpu"
+    return plain and x.shape[-1] == module.in_features and choose("cpu").name == "cpu"
 
 
 def _is_cpu_float32(x: torch.Tensor) -> bool:

@@ -130,7 +130,7 @@ def source(name: str, width: int) -> str:
 _IMPORTS = """import numba
 from numba.types import CPointer, float32, int32, int64, uint16, void
 from spikeloom.kernels.compiler import options
-from spikeloom.lang.dialects.numba_rows import add_rows, count_bits, lowest_bit, ones_and_others
+from spikeloom.lang.dialects.numba_rows import add_rows, count_bits, lowest_bit, ones_and_others, transpose_tile
 from spikeloom.lang.dialects.numba_streaming import row_buffer
 
 place, real, word = CPointer(uint16), CPointer(float32), CPointer(int64)"""
@@ -169,10 +169,16 @@ def arrange(begin, end, inputs, outputs, weight, table):
     for block in range(begin, end):
         for low in range(0, inputs, 16):
             high = min(low + 16, inputs)
-            for j in range(WIDTH):
-                o = block * WIDTH + j
-                for i in range(low, high):
-                    table[(block * inputs + i) * WIDTH + j] = weight[o * inputs + i] if o < outputs else float32(0)
+            for j in range(0, WIDTH, 8):
+                o, to = block * WIDTH + j, block * inputs * WIDTH + j
+                if high == low + 16 and o + 8 <= outputs:
+                    transpose_tile(weight, o * inputs + low, inputs, table, to + low * WIDTH, WIDTH)
+                    transpose_tile(weight, o * inputs + low + 8, inputs, table, to + (low + 8) * WIDTH, WIDTH)
+                else:
+                    for k in range(8):
+                        for i in range(low, high):
+                            value = weight[(o + k) * inputs + i] if o + k < outputs else float32(0)
+                            table[to + i * WIDTH + k] = value
 """,
     "forward": """
 @numba.cfunc(void(*[int64] * 4, word, real, real, real, place), **options(strict=True))
@@ -267,9 +273,16 @@ def gradient(begin, end, first, last, rows, inputs, outputs, chunk, grad, starts
                 at, own = c * (inputs + 1) + i, (i - first) * WIDTH
                 add_rows(WIDTH, sums, own, sums, own, table, 0, places, starts[at], starts[at + 1])
         for low in range(first, last, 16):
-            for j in range(width):
-                for i in range(low, min(low + 16, last)):
-                    found[(column + j) * inputs + i] = sums[(i - first) * WIDTH + j]
+            high, of = min(low + 16, last), (low - first) * WIDTH
+            for j in range(0, width, 8):
+                to = (column + j) * inputs + low
+                if high == low + 16 and j + 8 <= width:
+                    transpose_tile(sums, of + j, WIDTH, found, to, inputs)
+                    transpose_tile(sums, of + 8 * WIDTH + j, WIDTH, found, to + 8, inputs)
+                else:
+                    for k in range(min(8, width - j)):
+                        for i in range(high - low):
+                            found[to + k * inputs + i] = sums[of + i * WIDTH + j + k]
         if first == 0:
             for j in range(width):
                 total[column + j] = whole[j]

@@ -1,8 +1,8 @@
 """Numba intrinsics that add up whole rows: vectors as wide as a row's block, held in registers over a list of rows.
 
 LLVM vectorises neither a sum over a list of rows (it would keep the running sum in memory) nor the packing of
-comparisons into bits, so both are written as vectors here. The additions carry no fast-math flag and happen in the
-order of the list: a sum depends on nothing but its list.
+comparisons into bits nor a transposition, so they are written as vectors here. The additions carry no fast-math flag
+and happen in the order of the list: a sum depends on nothing but its list.
 """
 
 # pyright: basic
@@ -19,7 +19,8 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 BITS = 64
-__all__ = ["BITS", "add_rows", "count_bits", "lowest_bit", "ones_and_others"]
+TILE = 8
+__all__ = ["BITS", "TILE", "add_rows", "count_bits", "lowest_bit", "ones_and_others", "transpose_tile"]
 
 # Without this a type checker asks callers for the typing context, which Numba passes.
 _emitter: Callable[..., Any] = intrinsic
@@ -70,6 +71,41 @@ def add_rows(
     indices = types.CPointer(types.uint16)
     place = types.int64
     return types.void(width, row, place, row, place, row, place, indices, place, place), code
+
+
+# Three rounds of pairing vectors transpose 8 x 8 numbers, in shuffles that processors have: (distance, low, high).
+_ROUNDS = (
+    (1, (0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15)),
+    (2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
+    (4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)),
+)
+_AFTER = (0, 2, 1, 3, 4, 6, 5, 7)  # where the rounds leave the columns
+
+
+@_emitter
+def transpose_tile(typing_context: Any, source: Any, at: Any, stride: Any, target: Any, to: Any, step: Any) -> Any:
+    """``target[to + step * i + j] = source[at + stride * j + i]`` for i and j below 8; float32."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        source, at, stride, target, to, step = args
+        mask = ir.VectorType(ir.IntType(32), TILE)
+
+        def place(start: Any, stride: Any, k: int) -> Any:
+            return builder.add(start, builder.mul(stride, ir.Constant(stride.type, k)))
+
+        rows = [_loaded(builder, source, place(at, stride, k), TILE) for k in range(TILE)]
+        for distance, low, high in _ROUNDS:
+            for k in (k for k in range(TILE) if not k & distance):
+                pair = rows[k], rows[k + distance]
+                rows[k] = builder.shuffle_vector(*pair, ir.Constant(mask, list(low)))
+                rows[k + distance] = builder.shuffle_vector(*pair, ir.Constant(mask, list(high)))
+        for k, column in enumerate(_AFTER):
+            stored = builder.store(rows[k], _vector(builder, target, place(to, step, column), TILE))
+            stored.align = 4
+        return context.get_dummy_value()
+
+    row, place = types.CPointer(types.float32), types.int64
+    return types.void(row, place, place, row, place, place), code
 
 
 @_emitter
