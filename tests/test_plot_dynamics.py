@@ -102,6 +102,8 @@ def test_what_has_not_two_states_is_refused():
         with pytest.raises(ModelError, match="two states"):
             plot.phase_plane(model, 1.0)
     assert is_planar(sl.ALIF())
+    assert not is_planar(sl.ALIF(tau=np.array([10.0, 20.0])))
+    assert not is_planar(sl.Noisy(sl.ALIF()))
     with pytest.raises(ParameterError, match="low < high"):
         plot.phase_plane(FitzHughNagumo(), 0.5, x=(1.0, -1.0), y=(0.0, 1.0))
 

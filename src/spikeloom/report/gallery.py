@@ -25,7 +25,7 @@ main {{ max-width: 1480px; }}
 section {{ margin-top: 30px; padding-top: 22px; border-top: 1px solid {GRID}; }}
 .note code {{ font: 12.5px {MONO}; }}
 .exhibits {{ display: grid; gap: 26px 30px; }}
-.exhibits.n1 {{ grid-template-columns: minmax(0, 1.25fr) minmax(0, 1fr); align-items: center; gap: 26px 60px; }}
+.exhibits.n1 {{ grid-template-columns: minmax(0, 1.25fr) minmax(0, 1fr); align-items: start; gap: 26px 60px; }}
 .exhibits.n2 {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }}
 .exhibits.n3 {{ grid-template-columns: repeat(3, minmax(0, 1fr)); }}
 .exhibits.n4 {{ grid-template-columns: repeat(4, minmax(0, 1fr)); }}
@@ -36,7 +36,7 @@ section {{ margin-top: 30px; padding-top: 22px; border-top: 1px solid {GRID}; }}
 .exhibit p {{ margin: 1px 0 6px; color: {MUTED}; font-size: 13px; line-height: 1.35; flex: 1; }}
 .exhibit svg {{ display: block; width: 100%; height: auto; }}
 .formulas .equations {{ display: flex; flex-wrap: wrap; gap: 2px 44px; margin-top: 16px; align-items: center; }}
-.n1 .equations {{ display: block; }}
+.n1 .equations {{ margin-top: 0; }}
 .equations svg {{ max-width: 100%; height: auto; }}
 @media (max-width: 1100px) {{
   .exhibits.n3, .exhibits.n4, .exhibits.n5 {{ grid-template-columns: repeat(2, minmax(0, 1fr)); }}

@@ -68,13 +68,14 @@ def phase_plane_of(
 
 
 def is_planar(model: NeuronModel) -> bool:
-    """Whether ``model`` has a phase plane: two states, and no randomness.
+    """Whether ``model`` has a phase plane: one neuron of two states without randomness.
 
     >>> from spikeloom.models import ALIF, LIF
     >>> is_planar(ALIF()), is_planar(LIF())
     (True, False)
     """
-    return len(moving_states(model)) == 2 and not model.draws and not model.noise(*model.symbols())
+    one = not any(np.ndim(value) for value in model.values.values())
+    return one and len(moving_states(model)) == 2 and not model.draws and not model.noise(*model.symbols())
 
 
 def held_longest(drive: np.ndarray) -> float:
