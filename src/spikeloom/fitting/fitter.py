@@ -74,7 +74,7 @@ def fit(
     >>> current = np.repeat([0.0, 60.0, -40.0], 400)[:, None]
     >>> trace = sl.simulate(cell, current, duration=120.0, dt=0.1)
     >>> recording = sl.Recording(trace["v"][:-1, 0], current[:, 0], dt=0.1)
-    >>> found = fit(cell.replace(tau=30.0), recording, {"tau": (2.0, 50.0)}, methods=(Search(20, 8, 16),))
+    >>> found = fit(cell.replace(tau=30.0), recording, {"tau": (2.0, 50.0)}, methods=(Search(20, 8, 2, 16),))
     >>> bool(abs(found.values["tau"] - 12.0) < 0.05)
     True
     """

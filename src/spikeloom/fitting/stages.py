@@ -74,46 +74,53 @@ class Method(ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Search(Method):
-    """Covariance matrix adaptation (Hansen 2016) in the unit cube of the parameters' box.
+    """Covariance matrix adaptation (Hansen 2016) in the unit cube of the parameters' box, from several ``starts``.
 
-    ``first`` points from a Latin hypercube, and the model's own parameters, are tried before; the evolution starts at
-    the best of them with a step of ``spread`` and runs ``generations`` of ``population`` candidates, all simulated at
-    once as neurons of one scan. It ends early when the candidates no longer differ. Needs the package ``cma``.
+    ``first`` points from a Latin hypercube, and the point before, are tried and dealt into as many groups as there are
+    starts; the best of each group begins an evolution with a step of ``spread``. After each quarter of the
+    ``generations`` the worse half of the evolutions ends: a train of spikes makes a loss with many valleys, and an
+    evolution seldom leaves the one it has settled in. All candidates of a generation, ``population`` per evolution, are
+    simulated at once as neurons of one scan. Needs the package ``cma``.
     """
 
     generations: int = 100
-    population: int = 32
-    first: int = 256
+    population: int = 48
+    starts: int = 4
+    first: int = 512
     spread: float = 0.2
 
     def __post_init__(self) -> None:
-        _check_counts(self, ("generations", 1), ("population", 4), ("first", 1))
+        _check_counts(self, ("generations", 1), ("population", 4), ("starts", 1), ("first", self.starts))
         if not 0 < self.spread < math.inf:
             raise ParameterError("Search: spread", got=self.spread, expected="a finite number > 0")
 
     def run(self, task: Task, start: np.ndarray, seed: int, observer: Observer) -> Stage:
         began, generator = time.perf_counter(), np.random.Generator(np.random.Philox(seed))
-        best, loss = start, float(task.losses(start[None])[0])
-        losses = [loss]
-        points = _latin_hypercube(generator, self.first, len(start))
+        points = np.concatenate([start[None], _latin_hypercube(generator, self.first, len(start))])
         found = task.losses(points)
-        if found.min() < loss:
-            best, loss = points[found.argmin()], float(found.min())
-        strategy = self._strategy(best, generator)
+        losses, best = [float(found[0])], points[found.argmin()]
+        groups = [np.arange(k, len(points), self.starts) for k in range(self.starts)]
+        alive = [self._evolution(points[g[found[g].argmin()]], generator) for g in groups]
+        loss = float(found.min())
         for generation in range(self.generations):
-            points = np.array(strategy.ask())
+            if generation and 4 * generation // self.generations > 4 * (generation - 1) // self.generations:
+                alive = sorted(alive, key=lambda evolution: evolution.best.f)[: (len(alive) + 1) // 2]
+            asked = [np.array(evolution.ask()) for evolution in alive]
+            points = np.concatenate(asked)
             found = task.losses(points)
             # Ranks are all that matters, and an infinite value would make the package warn.
-            strategy.tell(list(points), np.where(np.isfinite(found), found, 1e30).tolist())
+            finite = np.where(np.isfinite(found), found, 1e30)
+            for k, evolution in enumerate(alive):
+                evolution.tell(list(asked[k]), finite[k * self.population : (k + 1) * self.population].tolist())
             if found.min() < loss:
                 best, loss = points[found.argmin()], float(found.min())
             losses.append(loss)
             observer(Progress("search", generation + 1, self.generations, loss))
-            if strategy.stop():
+            if len(alive) == 1 and alive[0].stop():
                 break
         return task.stage("search", losses, best, began)
 
-    def _strategy(self, start: np.ndarray, generator: np.random.Generator) -> Any:
+    def _evolution(self, start: np.ndarray, generator: np.random.Generator) -> Any:
         try:
             import cma
         except ImportError:
@@ -125,7 +132,8 @@ class Search(Method):
 
         # Its own random numbers: the package would seed and use those of all of NumPy.
         options = {"bounds": [0.0, 1.0], "popsize": self.population, "randn": randn, "seed": np.nan, "verbose": -9}
-        return cma.CMAEvolutionStrategy(start.tolist(), self.spread, options)
+        # Flat is flat: a loss of order 1 that no longer changes in its sixth digit has been found.
+        return cma.CMAEvolutionStrategy(start.tolist(), self.spread, {**options, "tolfun": 1e-6, "tolfunhist": 1e-6})
 
 
 @dataclasses.dataclass(frozen=True)
