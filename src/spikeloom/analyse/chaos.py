@@ -18,7 +18,7 @@ from .flow import Flow
 from .system import AnalysisError, Current, natural_size, positive, resets, start_of, system
 from .tangent import PREFIX, with_tangent
 
-_STEPS = 500  # between two renormalisations
+_STEPS = 1000  # between two renormalisations
 _BLOCKS = 10  # of each trajectory, for the standard error
 _APART = 0.01  # of the trajectories at the start, in natural sizes of the membrane
 
@@ -49,7 +49,7 @@ def lyapunov(
     model with a reset runs as a single trajectory off the grid with saltation matrices, some thousand times slower:
     give it a shorter ``duration``. Either is first followed for ``transient`` ms, or until there.
 
-    Raises ModelError for refractory models, AnalysisError where the trajectory blows up or comes to rest at once.
+    Raises ModelError for refractory models, AnalysisError where a deviation vanishes at once or blows up.
 
     >>> import spikeloom as sl
     >>> found = lyapunov(sl.LI(tau=10.0), 1.0, duration=1000.0, trajectories=2)  # a linear model: -1/tau
@@ -96,21 +96,21 @@ def _compiled(field: VectorField, y: np.ndarray, times: tuple[float, float, floa
 
 
 def _off_grid(field: VectorField, y: np.ndarray, length: float, settle: float) -> LyapunovExponent:
-    flow = Flow(field, 1e-8)
-    y, tangent = flow.run(y, settle).y, np.full((len(y), 1), len(y) ** -0.5)
+    flow, tangent = Flow(field, 1e-8), np.full((len(y), 1), len(y) ** -0.5)
     pieces = max(20 * _BLOCKS, round(length / 100.0))
+    early = max(1, round(settle * pieces / length))
     grown: list[float] = []
-    for _ in range(pieces):
-        orbit = flow.run(y, length / pieces, tangent)
+    for k in range(early + pieces):
+        orbit = flow.run(y, settle / early if k < early else length / pieces, tangent)
         assert orbit.tangent is not None
         if any(jump.saltation is None for jump in orbit.jumps):
             raise AnalysisError(f"lyapunov: {type(field.model).__name__} touches its threshold without crossing it")
         size = float(np.linalg.norm(orbit.tangent))
         if not 0.0 < size < np.inf:
-            return LyapunovExponent(-np.inf, 0.0, np.array([length]), np.array([-np.inf]))
+            raise AnalysisError(f"lyapunov: a deviation of {type(field.model).__name__} vanishes or blows up")
         y, tangent = orbit.y, orbit.tangent / size
         grown.append(np.log(size))
-    return _result(np.array(grown)[:, None], np.full(pieces, length / pieces))
+    return _result(np.array(grown[early:])[:, None], np.full(pieces, length / pieces))
 
 
 def _result(growth: np.ndarray, spans: np.ndarray) -> LyapunovExponent:

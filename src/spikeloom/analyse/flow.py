@@ -134,10 +134,11 @@ class Flow:
             count = 0 if self.resets or most == math.inf else int(most) - len(going.spikes)
             events.append(_event(field.threshold, size, 1.0, self.resets or count))
         start = going.y if going.tangent is None else np.concatenate([going.y, going.tangent.ravel()])
-        found: Any = scipy.integrate.solve_ivp(
-            self._slope(size, going.tangent is not None), (going.t, until), start, method="DOP853",
-            rtol=self.rtol, atol=1e-2 * self.rtol, events=events, dense_output=dense,
-        )  # fmt: skip
+        with np.errstate(all="ignore"):  # a step that overflows is tried again, shorter
+            found: Any = scipy.integrate.solve_ivp(
+                self._slope(size, going.tangent is not None), (going.t, until), start, method="DOP853",
+                rtol=self.rtol, atol=1e-2 * self.rtol, events=events, dense_output=dense,
+            )  # fmt: skip
         if found.status < 0 and self._explodes_over_its_threshold(going, found, size):
             return
         if found.status < 0 or not np.isfinite(found.y[:, -1]).all():

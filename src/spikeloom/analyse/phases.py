@@ -18,6 +18,8 @@ from .system import AnalysisError, Current, finite
 
 _ONE_SIGNED = 0.05  # share of the curve's area below 0 up to which it counts as type I
 
+_RETURNED = 0.01  # of the cycle's extent: how close counts as having come back to it
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PhaseResponse:
@@ -50,7 +52,7 @@ class PhaseResponse:
 
     @property
     def kind(self) -> str:
-        """Whether pushes of the membrane only advance (to 5 % of the area): "type I"; or "type II" (Hansel et al. 1995)."""
+        """Whether pushes of the membrane only advance (to 5 % of the area): "type I", or "type II" (Hansel 1995)."""
         return "type I" if self.delaying <= _ONE_SIGNED else "type II"
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -146,15 +148,14 @@ def _time_on(response: PhaseResponse, y: np.ndarray) -> float:
     states, z = cycle.orbit.at(times), np.array(list(response.advance.values()))
     extent = np.maximum(np.ptp(states, axis=1), 1e-12)
     off = (abs(states - y[:, None]) / extent[:, None]).max(axis=0)
-    nearest = int(np.argmin(off))
-    if off[nearest] > 0.05:
+    time = times[int(np.argmin(off))]
+    at = cycle.orbit.at(times[:1])[:, 0]
+    for _ in range(4):  # Newton: the time by which y is ahead of the point of the cycle
+        at = cycle.orbit.at(np.array([time % cycle.period]))[:, 0]
+        time += float(np.array([np.interp(time % cycle.period, times, row) for row in z]) @ (y - at))
+    if (abs(y - at) / extent).max() > _RETURNED:
         what = f"{type(cycle.field.model).__name__} does not come back to its cycle after the push"
         raise AnalysisError(what, mend="Take a smaller jump, or more laps.")
-    time = times[nearest]
-    for _ in range(3):  # Newton: the time by which y is ahead of the point of the cycle
-        at = cycle.orbit.at(np.array([time % cycle.period]))[:, 0]
-        z_here = np.array([np.interp(time % cycle.period, times, row) for row in z])
-        time += float(z_here @ (y - at))
     return float(time)
 
 
