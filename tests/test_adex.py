@@ -10,7 +10,6 @@ import pytest
 import scipy.integrate
 
 import spikeloom as sl
-from spikeloom.check import Case, check_backend, check_model
 from spikeloom.models.base import Values
 from spikeloom.solvers import RK4, DormandPrince, ForwardEuler, Located
 
@@ -220,18 +219,6 @@ def test_at_a_spike_v_is_reset_and_w_grows() -> None:
     cell = sl.AdEx()
     assert cell.reset(Values(v=10.0, w=5.0)) == {"v": -70.6, "w": 85.5}
     assert float(cell.threshold(Values(v=0.0, w=0.0))) == 0.0  # fires when v = v_peak
-
-
-@pytest.mark.parametrize("model", [sl.EIF, sl.AdEx])
-def test_contract(model: type[sl.NeuronModel]) -> None:
-    # Driven by a current: the default jumps of the membrane would throw it into the upstroke, which grows e-fold
-    # per 2 mV, faster than the finite differences of check_model resolve.
-    assert "cpu equals the reference" in check_model(model, into="i")
-
-
-def test_backends_agree_while_it_fires() -> None:
-    case = Case(sl.Refractory(sl.AdEx(), t_ref=0.5), dt=0.1, surrogate=sl.Triangle(detach_reset=False), steps=63)
-    check_backend(case)
 
 
 def test_bad_parameters() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
@@ -11,7 +10,6 @@ import scipy.integrate
 import torch
 
 import spikeloom as sl
-from spikeloom.check import Case, check_backend, check_finite_differences, check_model
 from spikeloom.models.base import Values
 from spikeloom.models.equations import equations
 from spikeloom.solvers import RK4, DormandPrince, Exact, Located, default_solver
@@ -269,19 +267,6 @@ def test_names_behave_like_any_model() -> None:
         sl.GLIF3(k_1=0.0)
     with pytest.raises(sl.errors.DimensionError):
         sl.GLIF3(k_1=3 * sl.ms)
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_contract(level) -> None:
-    assert "cpu equals the reference" in check_model(level)
-
-
-def test_gradients_of_all_parts() -> None:
-    plain = sl.LIF(tau=6.0, v_rest=-78.0, v_threshold=-51.0, r=0.1, reset_mechanism="value")
-    parts = sl.VoltageThreshold(sl.SpikeThreshold(sl.AfterSpikeCurrents(sl.ResetRule(plain))))
-    case = Case(parts, surrogate=sl.ATan(detach_reset=False))
-    check_finite_differences(case)
-    check_backend(dataclasses.replace(case, dtype=torch.float32))
 
 
 def test_amplitudes_and_rates_can_be_learnt() -> None:

@@ -326,10 +326,6 @@ def test_rhythms_of_the_network(raster: np.ndarray) -> None:
 # -- bad input
 
 
-def test_it_keeps_the_contract() -> None:
-    assert "cpu equals the reference" in sl.check_model(sl.Izhikevich, into="i", dt=0.25)
-
-
 def test_bad_parameters_are_refused() -> None:
     with pytest.raises(DimensionError, match="c has"):
         sl.Izhikevich(c=20 * sl.ms)

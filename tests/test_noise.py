@@ -12,7 +12,6 @@ import scipy.stats
 import torch
 
 import spikeloom as sl
-from spikeloom.check import check_model
 from spikeloom.errors import ModelError, ParameterError
 from spikeloom.kernels.backends import backend
 from spikeloom.lang.math import sqrt
@@ -228,21 +227,11 @@ def test_a_voltage_far_above_threshold_stays_finite() -> None:
     assert torch.isfinite(result.final["v"]).all()
 
 
-NOISY = [
-    (sl.Noisy(sl.LIF(tau=10.0), sigma_noise=0.2), None),
-    (sl.With(sl.LIF(tau=10.0), noise=sl.OrnsteinUhlenbeck(sigma=0.3)), None),
-    (sl.EscapeRate(sl.ALIF(tau=10.0), width=0.3), None),
-    (sl.Noisy(sl.EscapeRate(sl.Refractory(sl.LIF(), t_ref=2.0)), sigma_noise=0.1), None),
-]
-
-
-@pytest.mark.parametrize(("model", "into"), NOISY, ids=str)
-def test_contract(model: sl.NeuronModel, into: str | None) -> None:
-    assert "cpu equals the reference" in check_model(model, into=into)
+NOISY = sl.Noisy(sl.LIF(tau=10.0), sigma_noise=0.2)
 
 
 def test_the_same_noise_on_every_backend_and_thread_count() -> None:
-    model, x = NOISY[0][0], zeros(400, 300)
+    model, x = NOISY, zeros(400, 300)
     runs = []
     threads = torch.get_num_threads()
     try:
@@ -257,7 +246,7 @@ def test_the_same_noise_on_every_backend_and_thread_count() -> None:
 
 
 def test_a_layers_noise_is_new_at_each_call_and_follows_torchs_seed() -> None:
-    layer, x = sl.nn.Neuron(NOISY[0][0]), torch.zeros(50, 2, 8)
+    layer, x = sl.nn.Neuron(NOISY), torch.zeros(50, 2, 8)
     torch.manual_seed(1)
     first, second = layer(x)[1]["v"], layer(x)[1]["v"]
     torch.manual_seed(1)
@@ -283,7 +272,7 @@ def test_a_conductance_based_neuron_takes_noise() -> None:
         (lambda: sl.EscapeRate(sl.LI()), ModelError, "LI has no threshold"),
         (lambda: sl.EscapeRate(sl.LIF(), width=0.0), ParameterError, "out of range"),
         (lambda: sl.draw("gamma"), ModelError, "expected 'uniform' or 'exponential'"),
-        (lambda: sl.scan(NOISY[0][0], {"v": zeros(1, 1)}, seed="a"), ParameterError, "whole number"),
+        (lambda: sl.scan(NOISY, {"v": zeros(1, 1)}, seed="a"), ParameterError, "whole number"),
     ],
 )
 def test_bad_input(make, error, words: str) -> None:

@@ -219,11 +219,6 @@ def test_the_gate_of_morris_lecar_starts_in_equilibrium() -> None:
         assert resting_point(model, 0.0, -75.0, -50.0)["v"] == pytest.approx(-60.0, abs=1.0)
 
 
-@pytest.mark.parametrize(("model", "into"), [(FHN, "i"), (SNIC, "v")], ids=["fhn", "ml"])
-def test_they_keep_the_contract(model: sl.NeuronModel, into: str) -> None:
-    assert "cpu equals the reference" in sl.check_model(model, into=into, dt=0.2)
-
-
 def test_bad_parameters_are_refused() -> None:
     with pytest.raises(DimensionError, match="phi"):
         sl.MorrisLecar(phi=20 * sl.nS)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
 import pytest
 
 import spikeloom as sl
-from spikeloom.check import Case, check_backend, check_model
 from spikeloom.models.base import Values
 from spikeloom.solvers import RK4, DormandPrince, ForwardEuler, Heun, Located
 
@@ -122,12 +120,6 @@ def test_a_step_beyond_the_peak_stays_finite() -> None:
         trace = sl.simulate(sl.QIF(), 1e4, 500.0, 2.0, solver=solver)
         assert np.isfinite(trace["v"]).all()
         assert len(trace.spike_times) > 50
-
-
-def test_contract() -> None:
-    assert "cpu equals the reference" in check_model(sl.QIF, dt=0.1)
-    case = Case(sl.QIF(), into="i", dt=0.1, surrogate=sl.FastSigmoid(detach_reset=False))
-    check_backend(dataclasses.replace(case, solver=sl.solvers.ExponentialEuler()))
 
 
 def test_units_are_checked_at_the_door() -> None:

@@ -57,7 +57,9 @@ class Case:
         made: dict[str, torch.Tensor] = {}
         for index, (name, size) in enumerate(self.drive.items()):
             noise = _normal(self.seed + 1000 * index, self.steps, self.batch, self.neurons)
-            made[name] = ((0.4 * noise + 0.25) * size).to(self.dtype)
+            drive = (0.4 * noise + 0.25) * size
+            # A synapse may tell a spike from none, so a port gets both.
+            made[name] = (torch.where(noise > 0.0, drive, 0.0) if name in self.model.ports else drive).to(self.dtype)
         return made
 
     def random(self, names: Sequence[str]) -> dict[str, torch.Tensor]:
