@@ -14,7 +14,7 @@ from spikeloom.cli.model_pages import main, pages, write_pages
 from spikeloom.errors import FileError
 from spikeloom.models.declared import Declared
 from spikeloom.models.equations import equations
-from spikeloom.report.model_page import ModelFacts, index_page, model_page, prose
+from spikeloom.report.model_page import CONTRACT, ModelFacts, index_page, model_page, prose
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "docs" / "models"
@@ -50,12 +50,12 @@ def test_a_picture_is_small_whole_and_safe(facts):
 
 
 @pytest.mark.parametrize("facts", PAGES, ids=lambda facts: facts.name)
-def test_the_test_that_guards_a_model_names_it(facts):
-    guard = ROOT / "tests" / facts.guard
-    assert guard.is_file(), f"{facts.name}: there is no {guard.name}; see _GUARDS in cli/model_pages.py"
-    assert re.search(rf"\b{facts.name}\b", guard.read_text(encoding="utf-8")), (
-        f"{guard.name} does not name {facts.name}"
-    )
+def test_the_tests_that_guard_a_model_name_it(facts):
+    guards = [ROOT / "tests" / name for name in (facts.guard, CONTRACT)]
+    assert all(guard.is_file() for guard in guards), f"{facts.name}: see _GUARDS in cli/model_pages.py"
+    text = "".join(guard.read_text(encoding="utf-8") for guard in guards)
+    assert re.search(rf"\b{facts.name}\b", text), f"neither {facts.guard} nor {CONTRACT} names {facts.name}"
+    assert all(f"(../../tests/{guard.name})" in model_page(facts) for guard in guards)
 
 
 @pytest.mark.parametrize("facts", PAGES, ids=lambda facts: facts.name)

@@ -18,6 +18,8 @@ from .labels import pretty_unit
 
 _GENERATED = "<!-- Written by `python -m spikeloom.cli.model_pages docs/models`; change the model, not this page. -->"
 
+CONTRACT = "test_every_model.py"
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelFacts:
@@ -82,7 +84,7 @@ def model_page(facts: ModelFacts) -> str:
         _options(kind),
         _presets(kind, facts.command),
         _use(facts),
-        f"## Checked by\n\n[`tests/{facts.guard}`](../../tests/{facts.guard})",
+        f"## Checked by\n\n{_link(facts.guard)}, and the contract of all models in {_link(CONTRACT)}.",
     ]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -102,6 +104,10 @@ def index_page(pages: Sequence[ModelFacts]) -> str:
             _table(("model", "", "states", "presets"), rows),
         ]
     ) + "\n"  # fmt: skip
+
+
+def _link(guard: str) -> str:
+    return f"[`tests/{guard}`](../../tests/{guard})"
 
 
 def prose(text: str) -> str:
@@ -213,4 +219,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-__all__ = ["ModelFacts", "index_page", "model_page", "prose"]
+__all__ = ["CONTRACT", "ModelFacts", "index_page", "model_page", "prose"]
