@@ -70,6 +70,8 @@ def weight_gradient(
     The spikes of a chunk of rows are listed by input; a chunk's gradients, and the sums, then stay in the cache.
     """
     rows, outputs = grad.shape
+    if not rows:
+        return grad.new_zeros((outputs, inputs)), grad.new_zeros(outputs)
     width = min(_WIDEST, _power(outputs))
     chunk = _CACHE // (4 * width)
     chunks = -(-rows // chunk)
