@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .coding import decode, encode
     from .data.current_clamp import Recording, load_recording
     from .errors import SpikeloomError
+    from .experiments import Experiment
     from .fitting import fit
     from .kernels.backends import backend, last_kernels
     from .kernels.scan.scan import scan
@@ -89,6 +90,15 @@ _MODULES = {
     "encode": "coding.encode",
     "decode": "coding.decode",
 }
+# Neuron models, their parts and wrappers.
+_PUBLISHED = (
+    "AdEx", "AfterSpikeCurrents", "ALIF", "Alpha", "Channel", "Conductance", "ConnorStevens", "Delta",
+    "Depression", "DoubleExponential", "EIF", "EscapeRate", "Exponential", "FitzHughNagumo", "GapJunction",
+    "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "HindmarshRose", "HodgkinHuxley", "IF", "Izhikevich", "Leak",
+    "LI", "LIF", "Membrane", "MorrisLecar", "NMDA", "Noisy", "OrnsteinUhlenbeck", "Peak", "QIF", "Rates",
+    "Refractory", "Relaxation", "ResetRule", "SpikeThreshold", "TraubMiles", "TsodyksMarkram",
+    "VoltageThreshold", "WangBuzsaki", "With",
+)  # fmt: skip
 _NAMES = {
     "check_model": "check",
     "SpikeloomError": "errors",
@@ -97,36 +107,8 @@ _NAMES = {
     "backend": "kernels.backends",
     "last_kernels": "kernels.backends",
     "scan": "kernels.scan.scan",
-    **dict.fromkeys(("ALIF", "IF", "LI", "LIF", "HodgkinHuxley", "Peak", "Refractory"), "models"),
-    **dict.fromkeys(("FitzHughNagumo", "HindmarshRose", "Izhikevich", "MorrisLecar"), "models"),
-    **dict.fromkeys(("EIF", "AdEx", "QIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5"), "models"),
-    **dict.fromkeys(("AfterSpikeCurrents", "ResetRule", "SpikeThreshold", "VoltageThreshold"), "models"),
-    **dict.fromkeys(
-        (
-            "Channel",
-            "Leak",
-            "Rates",
-            "Relaxation",
-            "ConnorStevens",
-            "Membrane",
-            "With",
-            "EscapeRate",
-            "Noisy",
-            "OrnsteinUhlenbeck",
-            "NMDA",
-            "Alpha",
-            "Conductance",
-            "Delta",
-            "Depression",
-            "DoubleExponential",
-            "Exponential",
-            "GapJunction",
-            "TsodyksMarkram",
-            "TraubMiles",
-            "WangBuzsaki",
-        ),
-        "models",
-    ),
+    "Experiment": "experiments",
+    **dict.fromkeys(_PUBLISHED, "models"),
     "NeuronModel": "models.base",
     **dict.fromkeys(("draw", "gate", "input", "integral", "option", "param", "state", "timer"), "models.declare"),
     "record": "nn.recording",
@@ -138,18 +120,17 @@ _NAMES = {
 }
 
 __all__ = [
-    "Recording", "fit", "fitting", "load_recording",
-    "Channel", "Leak", "Rates", "Relaxation", "ConnorStevens", "Membrane", "With", "EscapeRate", "Noisy",
-    "OrnsteinUhlenbeck", "NMDA", "Alpha", "Conductance", "Delta", "Depression", "DoubleExponential",
-    "Exponential", "GapJunction", "TsodyksMarkram", "TraubMiles", "WangBuzsaki", "draw", "gate", "integral",
-    "stimuli", "analyse",
-    "EIF", "AdEx", "QIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5",
-    "AfterSpikeCurrents", "ResetRule", "SpikeThreshold", "VoltageThreshold",
-    "ALIF", "ATan", "FastSigmoid", "Gaussian", "HodgkinHuxley", "Hz", "IF", "LI", "LIF", "Mohm", "NeuronModel",
-    "Peak", "Refractory", "Sigmoid", "SpikeloomError", "State", "Triangle", "backend", "check_model", "decode",
-    "encode", "errors", "input", "last_kernels", "learn", "mV", "math", "ms", "nA", "nS", "nn", "option", "pA",
-    "pF", "param", "plot", "record", "scan", "second", "simulate", "solvers", "state", "surrogates", "timer",
-    "uA_per_cm2", "uF_per_cm2", "units", "FitzHughNagumo", "HindmarshRose", "Izhikevich", "MorrisLecar",
+    "ALIF", "ATan", "AdEx", "AfterSpikeCurrents", "Alpha", "Channel", "Conductance", "ConnorStevens", "Delta",
+    "Depression", "DoubleExponential", "EIF", "EscapeRate", "Experiment", "Exponential", "FastSigmoid",
+    "FitzHughNagumo", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "GapJunction", "Gaussian", "HindmarshRose",
+    "HodgkinHuxley", "Hz", "IF", "Izhikevich", "LI", "LIF", "Leak", "Membrane", "Mohm", "MorrisLecar", "NMDA",
+    "NeuronModel", "Noisy", "OrnsteinUhlenbeck", "Peak", "QIF", "Rates", "Recording", "Refractory",
+    "Relaxation", "ResetRule", "Sigmoid", "SpikeThreshold", "SpikeloomError", "State", "TraubMiles", "Triangle",
+    "TsodyksMarkram", "VoltageThreshold", "WangBuzsaki", "With", "analyse", "backend", "check_model", "decode",
+    "draw", "encode", "errors", "fit", "fitting", "gate", "input", "integral", "last_kernels", "learn",
+    "load_recording", "mV", "math", "ms", "nA", "nS", "nn", "option", "pA", "pF", "param", "plot", "record",
+    "scan", "second", "simulate", "solvers", "state", "stimuli", "surrogates", "timer", "uA_per_cm2",
+    "uF_per_cm2", "units",
 ]  # fmt: skip
 
 

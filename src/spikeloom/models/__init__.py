@@ -40,11 +40,10 @@ from .wang_buzsaki import WangBuzsaki
 from .wrappers import Peak, Refractory
 
 __all__ = [
-    "Channel", "Leak", "Rates", "Relaxation", "ConnorStevens", "Membrane", "With", "EscapeRate", "Noisy",
-    "OrnsteinUhlenbeck", "NMDA", "Alpha", "Conductance", "Delta", "Depression", "DoubleExponential",
-    "Exponential", "GapJunction", "TsodyksMarkram", "TraubMiles", "WangBuzsaki",
-    "EIF", "AdEx", "QIF", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5",
-    "AfterSpikeCurrents", "ResetRule", "SpikeThreshold", "VoltageThreshold",
-    "ALIF", "IF", "LI", "LIF", "FitzHughNagumo", "HindmarshRose", "HodgkinHuxley", "Izhikevich", "MorrisLecar",
-    "NeuronModel", "Peak", "Refractory",
+    "AdEx", "AfterSpikeCurrents", "ALIF", "Alpha", "Channel", "Conductance", "ConnorStevens", "Delta",
+    "Depression", "DoubleExponential", "EIF", "EscapeRate", "Exponential", "FitzHughNagumo", "GapJunction",
+    "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "HindmarshRose", "HodgkinHuxley", "IF", "Izhikevich", "Leak",
+    "LI", "LIF", "Membrane", "MorrisLecar", "NeuronModel", "NMDA", "Noisy", "OrnsteinUhlenbeck", "Peak", "QIF",
+    "Rates", "Refractory", "Relaxation", "ResetRule", "SpikeThreshold", "TraubMiles", "TsodyksMarkram",
+    "VoltageThreshold", "WangBuzsaki", "With",
 ]  # fmt: skip
