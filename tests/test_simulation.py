@@ -77,6 +77,7 @@ def test_a_run_is_a_scan(name: str, kind: str) -> None:
 def test_chunks_do_not_show(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = simulated(name, DRIVES[kind])
     monkeypatch.setattr(run, "_AT_ONCE", 1)
+    monkeypatch.setattr(run, "_RECORDED_AT_ONCE", 1)
     for size in (1, 7, 64, 300):
         monkeypatch.setattr(run, "_FEWEST_STEPS", size)
         assert_equal(simulated(name, DRIVES[kind]), whole)
@@ -96,6 +97,7 @@ def test_neither_threads_nor_blocks_show(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_backends_agree_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "_AT_ONCE", 1)
+    monkeypatch.setattr(run, "_RECORDED_AT_ONCE", 1)
     monkeypatch.setattr(run, "_FEWEST_STEPS", 20)
     found: dict[str, Trace] = {}
     for backend in ("cpu", "reference"):

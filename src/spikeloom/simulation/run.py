@@ -22,7 +22,8 @@ from .blow_up import blow_up, is_finite
 from .currents import Current, Currents
 from .trace import Spikes, Trace
 
-_AT_ONCE = 1 << 20  # updates: a chunk's spikes are as many bytes, and starting it costs little beside it
+_AT_ONCE = 1 << 22  # updates: a chunk's spikes are as many bytes, and starting it costs little beside it
+_RECORDED_AT_ONCE = 1 << 19  # updates, where rows of states are written too: they stay in the cache
 _FEWEST_STEPS, _MOST_STEPS = 16, 1 << 16
 
 
@@ -88,7 +89,8 @@ def _on_grid(task: _Task, seed: int) -> Trace:
     run = Advance(task.model, task.currents.target, task.start, dt=task.dt, solver=task.solver, seed=seed)
     states = _room(task, steps + 1, neurons)
     dtype = next(iter(task.start.values())).numpy().dtype
-    size = min(max(_AT_ONCE // max(neurons, 1), _FEWEST_STEPS), _MOST_STEPS)
+    size = (_RECORDED_AT_ONCE if task.record else _AT_ONCE) // max(neurons, 1)
+    size = min(max(size, _FEWEST_STEPS), _MOST_STEPS)
     found: list[np.ndarray] = []
     for begin in range(0, steps, size):
         end, before = min(begin + size, steps), {name: value.clone() for name, value in run.states.items()}

@@ -13,6 +13,7 @@ from ...solvers import Solver
 from ...surrogates import ATan
 from .. import prepare, random
 from ..backends import choose, note_kernel
+from ..memory import uninitialised
 from ..program import CONSTANT, NEXT, SHOWN, SPIKE, STREAM, program
 from . import reference
 from .plan import Plan, forward_plan
@@ -85,7 +86,7 @@ class Advance:
         return (arrays[SPIKE] > 0).to(torch.uint8) if self._program.fires else None
 
     def _arrays(self, streams: Tensors, steps: int, shown: Tensors, kind: torch.dtype) -> dict[str, torch.Tensor]:
-        spikes = {SPIKE: torch.empty(steps, self._width, dtype=kind)} if self._program.fires else {}
+        spikes = {SPIKE: uninitialised((steps, self._width), kind, self._like.device)} if self._program.fires else {}
         rows = {SHOWN + name: row for name, row in shown.items()}
         states = {NEXT + name: value for name, value in self.states.items()}
         per_lane = {n: c if c.numel() == 1 else c.contiguous() for n, c in self._constants.items()}
