@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
+from ..errors import NonFiniteError, ParameterError
 from ..kernels.backends import backend
 from ..kernels.prepare import constants
 from ..kernels.program import CONSTANT, NEXT, SPIKE, STATE, STREAM, Program, program
@@ -42,9 +44,17 @@ def check_model(
     >>> len(check_model(sl.LIF)) >= 6
     True
     """
-    instance = model() if isinstance(model, type) else model
+    instance = _made(model) if isinstance(model, type) else model
     require_model("check_model", instance)
     return check_case(Case(instance, solver=solver, into=into, dt=dt), backends)
+
+
+def _made(model: type[NeuronModel]) -> NeuronModel:
+    try:
+        return model()
+    except TypeError as error:
+        mend = "Pass one that you made, such as sl.Refractory(sl.LIF())."
+        raise ParameterError(f"check_model cannot make a {model.__name__}", got=str(error), mend=mend) from None
 
 
 def check_case(case: Case, backends: Sequence[str] = ("cpu",)) -> list[str]:
@@ -140,6 +150,7 @@ def _check_trace(case: Case) -> None:
     for t in range(case.steps):
         now = {name: rows[t] for name, rows in streams.items()}
         direct = step(states, now)
+        _check_finite(case, direct.states, t + 1)
         named = {STATE + n: s for n, s in states.items()} | {STREAM + n: row for n, row in now.items()} | prepared
         names = [NEXT + n for n in states] + ([SPIKE] if found.fires else [])
         traced = evaluate([found.step.outputs[n] for n in names], named, fire)
@@ -151,6 +162,15 @@ def _check_trace(case: Case) -> None:
             one, two = (torch.as_tensor(n).expand(like.shape) for n in (value, other))
             close(name, one, two, 1e-12, floor=1e-14 * largest)
         states = {n: torch.as_tensor(v).expand(like.shape) for n, v in direct.states.items()}
+
+
+def _check_finite(case: Case, states: Mapping[str, Any], steps: int) -> None:
+    for name, value in states.items():
+        if not bool(torch.isfinite(torch.as_tensor(value)).all()):
+            drives = ", ".join(f"{name!r}: {size:g}" for name, size in case.drive.items())
+            mend = f"Give check_model a smaller dt, or drives of another size than into={{{drives}}}."
+            what = f"{type(case.model).__name__}: state {name} is not finite"
+            raise NonFiniteError(what, got=f"after {steps} steps of {case.dt:g} ms", mend=mend)
 
 
 def _check_slopes(case: Case, bound: NeuronModel) -> None:

@@ -101,10 +101,21 @@ class Channel(Mechanism):
         raise ModelError(f"{type(self).__name__} has no current", mend="Define current(self, s, v).")
 
     def outward(self, s: Any, v: Any, x: Any) -> Any:
-        return self.current(s, v)
+        current = self.current(s, v)
+        if current is None:
+            raise ModelError(f"{type(self).__name__}.current", got="None", expected="the current out of the cell")
+        return current
 
     def derivative(self, s: Any, v: Any, x: Any) -> dict[str, Any]:
-        return {name: gate.slope(getattr(s, name)) for name, gate in self.gates(v).items()}
+        found, label = self.gates(v), f"{type(self).__name__}.gates"
+        declared = {name for name, state in self.states.items() if state.gate}
+        if not isinstance(found, dict) or set(found) != declared:  # pyright: ignore[reportUnnecessaryIsInstance]
+            got = sorted(found) if isinstance(found, dict) else type(found).__name__  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ModelError(label, got=got, expected=f"one entry for each of {sorted(declared)}")
+        for name, gate in found.items():
+            if not hasattr(gate, "slope"):
+                raise ModelError(f"{label}: {name}", got=gate, expected="sl.Rates(...) or sl.Relaxation(...)")
+        return {name: gate.slope(getattr(s, name)) for name, gate in found.items()}
 
     def initial(self, v: Any) -> dict[str, Any]:
         return {name: gate.steady for name, gate in self.gates(v).items()}

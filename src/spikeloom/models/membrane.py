@@ -48,8 +48,9 @@ class Membrane(NeuronModel):
                 raise ModelError(f"{cls.__name__} adds channels to a membrane that has some", mend=mend)
             own = vars(cls)
             current, voltage = own.get("i", cls.inputs["i"]), own.get("v", cls.states["v"])
-            assert isinstance(current, Input)
-            assert isinstance(voltage, State)
+            if not (isinstance(current, Input) and isinstance(voltage, State)):
+                got = f"i of type {type(current).__name__}, v of type {type(voltage).__name__}"
+                raise ModelError(f"{cls.__name__} is no membrane", got=got, expected="an input i and a state v")
             cls.parts = Parts(mechanisms, current.unit, voltage.unit)
             for table in (cls.parts.params, cls.parts.states, cls.parts.inputs):
                 for name, declared in table.items():

@@ -36,8 +36,14 @@ class Part:
         """The mechanism's inputs among those of the neuron."""
         return Values(**{own: getattr(x, name) for own, name in self.inputs.items()})
 
-    def named(self, found: Mapping[str, Any]) -> dict[str, Any]:
-        """Values of own states under their composed names."""
+    def named(self, method: str, found: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Values of own states under their composed names; raises ModelError where ``method`` gave something else."""
+        label = f"{type(self.mechanism).__name__}.{method}"
+        if not isinstance(found, Mapping):
+            raise ModelError(label, got=type(found).__name__, expected="a dict of states")
+        for own in found:
+            if own not in self.states:
+                raise ModelError(f"{label} names an unknown state", got=own, expected=list(self.states))
         return {self.states[own]: value for own, value in found.items()}
 
 
@@ -59,6 +65,7 @@ class Parts:
         self.ports: dict[str, Port] = {}
         self.parts: dict[str, Part] = {}
         for name, mechanism in mechanisms.items():
+            _check_declared(name, mechanism)
             states = {n: n if s.gate and gates[n] == 1 else f"{n}_{name}" for n, s in mechanism.states.items()}
             params = {n: f"{n}_{name}" for n in mechanism.params}
             inputs = {n: f"{n}_{name}" for n in mechanism.inputs}
@@ -91,33 +98,49 @@ class Parts:
 
     def derivative(self, owner: Declared, s: Any, v: Any, x: Any) -> dict[str, Any]:
         """Slopes of every mechanism's states."""
-        return self._gathered(lambda part: part.bound(owner).derivative(part.own(s), v, part.held(x)))
+        return self._gathered("derivative", lambda part: part.bound(owner).derivative(part.own(s), v, part.held(x)))
 
     def initial(self, owner: Declared, v: Any) -> dict[str, Any]:
         """Initial values of the mechanisms' states at the membrane's initial voltage."""
-        return self._gathered(lambda part: part.bound(owner).initial(v))
+        return self._gathered("initial", lambda part: part.bound(owner).initial(v))
 
     def gates(self, owner: Declared, v: Any) -> dict[str, Any]:
         """How every channel's gates move at the voltage ``v``."""
-        return self._gathered(lambda part: getattr(part.bound(owner), "gates", _none)(v))
+        return self._gathered("gates", lambda part: getattr(part.bound(owner), "gates", _none)(v))
 
     def noise(self, owner: Declared, s: Any) -> dict[str, Any]:
         """Noise amplitudes of the mechanisms' states."""
-        return self._gathered(lambda part: part.bound(owner).noise(part.own(s)))
+        return self._gathered("noise", lambda part: part.bound(owner).noise(part.own(s)))
 
     def arrive(self, owner: Declared, into: str, membrane: str, s: Any, amount: Any) -> dict[str, Any]:
         """What a spike does that arrives at the mechanism ``into``."""
         part = self.parts[into]
-        found = dict(part.bound(owner).arrive(part.own(s), amount))
-        jump = found.pop("v", None)
-        return {**part.named(found), **({} if jump is None else {membrane: getattr(s, membrane) + jump})}
+        found: dict[str, Any] | None = part.bound(owner).arrive(part.own(s), amount)
+        own = found and {name: value for name, value in found.items() if name != "v"}
+        jump = {membrane: getattr(s, membrane) + found["v"]} if found and "v" in found else {}
+        return {**part.named("arrive", own), **jump}
 
-    def _gathered(self, of: Callable[[Part], Mapping[str, Any]]) -> dict[str, Any]:
-        return {name: value for part in self.parts.values() for name, value in part.named(of(part)).items()}
+    def _gathered(self, method: str, of: Callable[[Part], Mapping[str, Any]]) -> dict[str, Any]:
+        return {name: value for part in self.parts.values() for name, value in part.named(method, of(part)).items()}
 
 
 def _none(v: Any) -> dict[str, Any]:
     return {}
+
+
+def _check_declared(name: str, mechanism: Mechanism) -> None:
+    label = f"{name}={type(mechanism).__name__}"
+    if mechanism.draws or any(state.timer or state.integral for state in mechanism.states.values()):
+        raise ModelError(f"{label} declares a draw, a timer or an integral", expected="a neuron model that does")
+    if "v" in mechanism.states:
+        raise ModelError(f"{label} declares a state v", expected="another name: v is the membrane's voltage")
+    arrives = type(mechanism).arrive is not Mechanism.arrive
+    if mechanism.receives is None and arrives:
+        mend = "Write receives = sl.units.membrane_current, or the unit that weights have."
+        raise ModelError(f"{label} says what a spike does, but receives none", mend=mend)
+    if mechanism.receives is not None and not (isinstance(mechanism.receives, Unit) and arrives):  # pyright: ignore[reportUnnecessaryIsInstance]
+        got = "no arrive(self, s, amount)" if isinstance(mechanism.receives, Unit) else repr(mechanism.receives)  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModelError(f"{label} receives spikes", got=got, expected="a unit, and a method that says what they do")
 
 
 def _resolved(unit: Unit, units: Mapping[str, Unit]) -> Unit:
