@@ -12,6 +12,7 @@ import torch
 import spikeloom as sl
 from spikeloom import solvers
 from spikeloom.check import Case, ContractError, check_backend, check_model, run_case
+from spikeloom.errors import BackendError, ModelError, NonFiniteError, ParameterError
 from spikeloom.kernels.scan import op
 from spikeloom.surrogates import SURROGATES
 
@@ -113,6 +114,63 @@ def test_release_kernels_agree_up_to_rounding() -> None:
 @pytest.mark.parametrize("model", [sl.LIF, sl.ALIF, sl.LI, sl.IF, Mine, CurrentLIF])
 def test_public_check_passes(model: type[sl.NeuronModel]) -> None:
     assert "cpu equals the reference" in check_model(model)
+
+
+@pytest.mark.parametrize("names", ["g.s.", "g.x.", "g.c"], ids=["states", "streams", "parameters"])
+def test_public_check_finds_a_gradient_off_by_a_hair(monkeypatch: pytest.MonkeyPatch, names: str) -> None:
+    from spikeloom.kernels.scan import cpu
+
+    honest = cpu.backward
+
+    def wrong(plan, steps, arrays, label, strict) -> None:
+        honest(plan, steps, arrays, label, strict)
+        for name, value in arrays.items():
+            if name.startswith(names):
+                value.mul_(1.0 + 1e-7)
+
+    monkeypatch.setattr(cpu, "backward", wrong)
+    with pytest.raises(ContractError, match=r"LIF: gradients equal finite differences: the gradient to"):
+        check_model(sl.LIF)
+    with pytest.raises(ContractError, match=r"gradient to .* differs"):
+        check_backend(Case(sl.LIF(tau=5.0)))
+
+
+def test_public_check_finds_a_derivative_that_is_another_one_on_numbers() -> None:
+    class TwoFaced(sl.NeuronModel):
+        tau = sl.param(10.0, sl.ms, low=0.0)
+        v = sl.state(0.0)
+
+        def derivative(self, s, x):
+            return {"v": -s.v / self.tau * (1.0 if hasattr(s.v, "op") else 1.0 + 1e-9)}
+
+    with pytest.raises(ContractError, match="TwoFaced: trace equals methods: dv/dt differs"):
+        check_model(TwoFaced)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: check_model(sl.Exponential()), ParameterError, "check_model needs a neuron model: got Exponential"),
+        (lambda: check_model(sl.Refractory), ParameterError, r"cannot make a Refractory.* sl.Refractory\(sl.LIF\(\)\)"),
+        (lambda: check_model(sl.LIF, into="exc"), ModelError, "LIF has no state or input 'exc'. Known: i, v"),
+        (lambda: check_model(sl.LIF, into={"i": 1.0, "exc": 1.0}), ModelError, "LIF has no state or input 'exc'"),
+        (lambda: check_model(sl.Refractory(sl.LIF()), into="remaining"), ModelError, "remaining is a timer"),
+        (lambda: check_model(sl.HodgkinHuxley), NonFiniteError, r"is not finite.* smaller dt, or drives .*'i': 10"),
+        (lambda: check_model(sl.Noisy(sl.LIF()), solver=solvers.RK4()), ModelError, "has noise, which RK4 leaves out"),
+        (lambda: check_model(sl.LIF, backends=("cuda",)), BackendError, "no backend 'cuda'"),
+        (lambda: check_model(sl.LIF, dt=-1.0), ParameterError, "dt: got -1.0"),
+    ],
+)
+def test_public_check_explains_bad_input(call, error, words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_by_default_every_place_is_driven() -> None:
+    case = Case(sl.With(sl.LIF(v_threshold=2.0), exc=sl.Exponential(), gap=sl.GapJunction()))
+    assert case.drive == {"i": 2.0, "v_other_gap": 2.0, "v": 2.0, "exc": 2.0}
+    port = case.streams()["exc"]
+    assert 0 < int((port == 0.0).sum()) < port.numel()
 
 
 def test_public_check_finds_a_broken_backend(monkeypatch: pytest.MonkeyPatch) -> None:
