@@ -68,7 +68,7 @@ def test_five_parameters_of_an_adex_are_recovered_to_one_percent():
     recording = made_by(cell, (150.0, 300.0), 500.0, noise=60.0)
     ranges = {"c": (30.0, 400.0), "g_l": (2.0, 30.0), "v_t": (-55.0, -40.0), "b": (0.0, 150.0), "tau_w": (20.0, 400.0)}
     guess = cell.replace(c=100.0, g_l=12.0, v_t=-45.0, b=10.0, tau_w=50.0)
-    fitted = sl.fit(guess, recording, ranges, methods=(Search(50),))
+    fitted = sl.fit(guess, recording, ranges, methods=(Search(60, 48, 8),))
     for name, value in fitted.values.items():
         assert value == pytest.approx(getattr(cell, name), rel=0.01), name
 

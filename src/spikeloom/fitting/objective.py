@@ -74,20 +74,20 @@ class Objective:
         kept = scored & apart_from_spikes(recording.spikes, recording.dt, loss.window)[:, 1:]
         v = recording.v[:, 1:]
         spread = float(v[kept].var()) if kept.any() else 0.0
-        self._v = torch.from_numpy(np.array(v.T))
-        # One weight holds the mask, the mean and the division by the variance.
+        # One factor holds the mask, the mean and the division by the variance.
         scale = 1.0 / (kept.sum() * spread) if spread > 0 else 0.0
-        self._kept = torch.from_numpy(kept.T * scale)
-        self._scored = torch.from_numpy(scored.T.astype(np.float64))
-        data = torch.from_numpy(recording.spikes[:, 1:].T.astype(np.float64))[..., None]
-        self._trains = [self._filtered(data, tau) for tau in loss.scales]
+        self._start = int(np.argmax(scored[0]))
+        self._v, self._scale = (_columns(x)[self._start :] for x in (v, kept * np.sqrt(scale)))
+        data = _columns(recording.spikes[:, 1:])
+        self._trains = [self._filtered(data, tau)[..., 0] for tau in loss.scales]
 
     def __call__(self, v: torch.Tensor, spikes: torch.Tensor | None) -> torch.Tensor:
         """Losses ``[N]``."""
         total = torch.zeros(v.shape[-1], dtype=torch.float64)
         if self.loss.voltage_weight:
-            error = v - self._v[..., None]
-            total = total + self.loss.voltage_weight * _weighted(error, self._kept)
+            # In place and by norms, since each fresh array of this size costs more than what is done with it.
+            error = (v[self._start :] - self._v).mul_(self._scale)
+            total = total + self.loss.voltage_weight * torch.linalg.vector_norm(error, dim=(0, 1)).square()
         if self.loss.spike_weight:
             fired = torch.zeros_like(v) if spikes is None else spikes
             for tau, data in zip(self.loss.scales, self._trains, strict=True):
@@ -96,20 +96,20 @@ class Objective:
         return total
 
     def _filtered(self, spikes: torch.Tensor, tau: float) -> torch.Tensor:
-        return scan(LI(tau=tau), {"v": spikes}, dt=self.dt, record=("v",)).states["v"]
+        return scan(LI(tau=tau), {"v": spikes[self._start :]}, dt=self.dt, record=("v",)).states["v"]
 
     def _distance(self, model: torch.Tensor, data: torch.Tensor, tau: float) -> torch.Tensor:
         """``E_s`` averaged over the sweeps, ``[N]``."""
-        own = torch.einsum("ts,tsn->sn", self._scored, model.square())
-        theirs = (self._scored * data[..., 0].square()).sum(0)[:, None]
-        shared = torch.einsum("ts,tsn->sn", self._scored * data[..., 0], model)
+        own = torch.linalg.vector_norm(model, dim=0).square()
+        theirs = data.square().sum(0)[:, None]
+        shared = torch.einsum("ts,tsn->sn", data, model)
         lone = tau / (2.0 * self.dt)
         return ((own + theirs - 2.0 * shared) / (own + theirs + lone)).mean(0)
 
 
-def _weighted(values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The sum of squared ``values`` ``[T, S, N]`` with ``weights`` ``[T, S]``, per candidate."""
-    return weights.flatten() @ values.square().flatten(0, 1)
+def _columns(sweeps: np.ndarray) -> torch.Tensor:
+    """``[S, T]`` as a tensor ``[T, S, 1]``."""
+    return torch.from_numpy(np.array(sweeps.T, dtype=np.float64, order="C"))[..., None]
 
 
 def scored_samples(recording: Recording, loss: Loss) -> np.ndarray:
