@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -122,11 +123,27 @@ def initial_state(
     model: NeuronModel, shape: Sequence[int], like: torch.Tensor, learned: Tensors | None = None
 ) -> dict[str, torch.Tensor]:
     """The model's initial states as tensors of ``shape`` ``[B, ...]``; they depend on ``learned`` parameters too."""
-    values = {n: prepare.to_tensor(v, like.dtype, like.device) for n, v in model.values.items()}
-    values |= {n: v.to(like.dtype) for n, v in (learned or {}).items()}
-    found = model.bind(values).initial_values()
-    tensors = {n: torch.as_tensor(v, dtype=like.dtype, device=like.device) for n, v in found.items()}
+    if learned:
+        tensors = _initial_values(model, learned, like.dtype, like.device)
+    else:
+        tensors = _fixed_initial_values(model, like.dtype, like.device)
     return {name: value.expand(tuple(shape)) for name, value in tensors.items()}
+
+
+def _initial_values(
+    model: NeuronModel, learned: Tensors, dtype: torch.dtype, device: torch.device
+) -> dict[str, torch.Tensor]:
+    values = {n: prepare.to_tensor(v, dtype, device) for n, v in model.values.items()}
+    values |= {n: v.to(dtype) for n, v in learned.items()}
+    found = model.bind(values).initial_values()
+    return {n: torch.as_tensor(v, dtype=dtype, device=device) for n, v in found.items()}
+
+
+@functools.lru_cache(maxsize=256)
+def _fixed_initial_values(model: NeuronModel, dtype: torch.dtype, device: torch.device) -> dict[str, torch.Tensor]:
+    # Made in inference mode, the cached tensors could never again take part in training.
+    with torch.inference_mode(False), torch.no_grad():
+        return _initial_values(model, {}, dtype, device)
 
 
 def checked_state(model: NeuronModel, state: Tensors, shape: Sequence[int], like: torch.Tensor, steps: int) -> None:
@@ -212,7 +229,9 @@ def _check_finite(model: NeuronModel, final: Tensors) -> None:
     if torch.compiler.is_compiling():
         return
     for name, value in final.items():
-        if value.device.type == "cpu" and not bool(torch.isfinite(value).all()):
+        if value.device.type != "cpu" or math.isfinite(float(value.detach().sum())):  # the quick look
+            continue
+        if not bool(torch.isfinite(value).all()):
             count = int((~torch.isfinite(value)).sum())
             mend = "Look for NaN in the input and the weights, or for a step too large for the solver."
             raise NonFiniteError(
