@@ -227,3 +227,12 @@ def test_what_cannot_be_followed_is_refused():
         found.hopf[0]["V"]
     with pytest.raises(ParameterError, match="no state 'V'"):
         found.branches[0]["V"]
+
+
+def test_branches_end_at_the_threshold_of_a_reset():
+    (branch,) = bifurcations(sl.LIF(), "i", 0.0, 5.0).branches
+    assert branch.parameter[[0, -1]] == pytest.approx([0.0, 1.0], abs=1e-12)
+    assert branch["v"][-1] == pytest.approx(1.0, abs=1e-12)
+    # A smooth model rests above its threshold as well.
+    (branch,) = bifurcations(sl.HodgkinHuxley(), "i", 100.0, 2000.0).branches
+    assert branch["v"].max() > sl.HodgkinHuxley().v_threshold

@@ -17,7 +17,7 @@ from .circle import on_a_circle
 from .continuation import Curve, Point
 from .equilibria import described, eigenvalues, find_equilibria
 from .normal_forms import first_lyapunov_coefficient
-from .system import AnalysisError, Current, Family, family, finite
+from .system import AnalysisError, Current, Family, family, finite, resets
 
 FOLD, HOPF, NEUTRAL_SADDLE, BRANCH_POINT = "saddle-node", "hopf", "neutral saddle", "branch point"
 _STARTS = 5
@@ -123,7 +123,8 @@ def bifurcations(
     continuation with the traced Jacobian; one that lives between two of these values only, and touches neither, is
     missed. Special points are zeros of test functions along the branch (Kuznetsov 2004, sec. 10.2: the parameter's
     part of the tangent for folds, the product of all sums of two eigenvalues, which is the determinant of the
-    bialternate product, for Hopf points), found to about 1e-10. What a reset does has no part in the equilibria.
+    bialternate product, for Hopf points), found to about 1e-10. Of a model with a reset, branches end where they reach
+    its threshold.
 
     Raises ParameterError for an unknown parameter or an empty range, AnalysisError where there is no equilibrium.
 
@@ -139,7 +140,7 @@ def bifurcations(
     starts = [(y, p) for p in np.linspace(low, high, _STARTS).tolist() for y in find_equilibria(along.at(p), {})]
     if not starts:
         raise AnalysisError(f"bifurcations: {type(model).__name__} has no equilibrium", got=f"{name} = {low}..{high}")
-    curve = Curve(along, _scales(starts, high - low))
+    curve = Curve(along, _scales(along, starts, high - low))
     walks: list[list[Point]] = []
     for y, p in starts:
         if not any(_lies_on(curve, walk, y, p) for walk in walks):
@@ -159,10 +160,14 @@ def _range(model: NeuronModel, name: str, low: object, high: object) -> tuple[fl
     return low, high
 
 
-def _scales(starts: Sequence[tuple[np.ndarray, float]], width: float) -> np.ndarray:
+def _scales(along: Family, starts: Sequence[tuple[np.ndarray, float]], width: float) -> np.ndarray:
     """The size of each state's changes over the whole range, so that steps mean the same to all of them."""
-    states = np.array([y for y, _ in starts])
-    return np.append(np.maximum(np.ptp(states, axis=0), 1e-3 * (1e-3 + abs(states).max(axis=0))), width)
+    states, slopes = np.array([y for y, _ in starts]), list[np.ndarray]()
+    for y, p in starts:
+        field = along.at(p)
+        slopes.append(abs(np.linalg.lstsq(field.jacobian(y), field.wrt(y, None, along.name))[0]))
+    found = np.maximum(np.ptp(states, axis=0), width * np.min(slopes, axis=0))
+    return np.append(np.maximum(found, 1e-3 * (1e-3 + abs(states).max(axis=0))), width)
 
 
 def _lies_on(curve: Curve, walk: Sequence[Point], y: np.ndarray, p: float) -> bool:
@@ -186,8 +191,21 @@ def _both_ways(curve: Curve, y: np.ndarray, p: float, low: float, high: float) -
     forward = list(curve.walk(Point(y, p, tangent), low, high)) if p < high or tangent[-1] <= 0.0 else []
     closed = len(forward) > 10 and np.linalg.norm(curve.scaled(forward[-1]) - z) < 0.02 and low < p < high
     backward = [] if closed else list(curve.walk(Point(y, p, -tangent), low, high))
-    turned = [Point(point.y, point.p, -point.tangent) for point in reversed(backward)]
-    return [*turned, Point(y, p, tangent), *forward]
+    here = Point(y, p, tangent)
+    forward, backward = (_below_threshold(curve, [here, *walk])[1:] for walk in (forward, backward))
+    return [*(Point(point.y, point.p, -point.tangent) for point in reversed(backward)), here, *forward]
+
+
+def _below_threshold(curve: Curve, walk: list[Point]) -> list[Point]:
+    """Up to the threshold of a reset, above which the neuron never stays."""
+    field = curve.family.base
+    if not resets(field.model):
+        return walk
+    above = [curve.family.at(point.p).threshold(point.y) >= 0.0 for point in walk]
+    if True not in above[1:]:
+        return walk
+    k = above.index(True, 1)
+    return [*walk[:k], _located(curve, lambda c, point: c.family.at(point.p).threshold(point.y), walk[k - 1], walk[k])]
 
 
 def _branch(along: Family, walk: Sequence[Point]) -> Branch:

@@ -87,7 +87,8 @@ def limit_cycle(
             cycle = _from_its_spike(fine, *found, points)
             if cycle.stable:
                 return cycle
-        left, y = left - settled.time, rough.run(settled.y, 10.0 * settled.period).y
+        left -= settled.time + 10.0 * settled.period
+        y = rough.run(settled.y, 10.0 * settled.period).y
         if left <= 0.0:
             _require_a_cycle(model, dataclasses.replace(settled, kind=""))
 

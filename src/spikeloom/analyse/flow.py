@@ -109,7 +109,7 @@ class Flow:
         """The orbit from ``y`` for ``duration`` ms, or until ``stop`` falls through 0, or after so many ``spikes``.
 
         ``marks`` are functions of the states whose downward passages of 0 are noted. Raises AnalysisError where the
-        solution blows up, or a reset leaves the neuron above its threshold.
+        solution blows up, a reset leaves the neuron above its threshold, or tangents have no derivative at a reset.
         """
         going = _Going(0.0, np.array(y, dtype=float), tangent)
         going.marks = tuple([] for _ in marks)
@@ -196,7 +196,9 @@ class Flow:
         values = model.reset(Values(**states))
         after = np.array([float(values.get(name, states[name])) for name in names])
         saltation = self._saltation(going.y, after)
-        if going.tangent is not None and saltation is not None:
+        if going.tangent is not None:
+            if saltation is None:
+                raise AnalysisError(f"{type(model).__name__} touches its threshold without crossing it")
             going.tangent = saltation @ going.tangent
         going.jumps.append(Jump(going.t, going.y, after, saltation))
         going.y = after
