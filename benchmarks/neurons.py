@@ -9,6 +9,9 @@
    update and the ratio within a round: median, and from the smallest to the largest round. CPU time counts all threads
    and suffers less from other work on the machine than wall time.
 2. Every model against the reference backend (torch, one operation at a time), by wall time at two sizes.
+3. What the kernels of Hodgkin-Huxley with gradients to all its parameters cost to compile.
+
+``--only whole`` runs Hodgkin-Huxley for the whole duration in one call and prints its memory.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ import ctypes
 import dataclasses
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -176,13 +181,45 @@ def seconds_per_step(model: sl.NeuronModel, drive: np.ndarray, dt: float, backen
     return best
 
 
+def whole(options: argparse.Namespace) -> None:
+    """All steps in one call: time and memory."""
+    currents = np.linspace(0.0, 30.0, options.neurons)
+    sl.simulate(sl.HodgkinHuxley(), currents, 1.0, DT, record=())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    run = in_spikeloom(CASES[0], currents)
+    (wall, cpu), spikes = timed(run, round(options.fraction * DURATION / DT))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(f"in one call: {wall:.1f} s wall, {cpu:.1f} s CPU, {spikes} spikes, peak memory grew by {grown:.0f} MiB")
+
+
+COMPILE = """
+import time, torch, spikeloom as sl
+sl.scan(sl.IF(), {"v": torch.zeros(1, 1, 1)})  # loads Numba's own machinery
+model, x = sl.HodgkinHuxley(), torch.zeros(2, 1, 4, requires_grad=True)
+learned = {n: torch.tensor(v, dtype=torch.float64, requires_grad=True) for n, v in model.values.items()}
+start = time.process_time()
+result = sl.scan(model, {"i": x}, learned=learned, record=("v",), dt=0.01)
+forward = time.process_time()
+(result.states["v"].sum() + result.spikes.sum()).backward()
+print(f"{forward - start:.1f} s forward, {time.process_time() - forward:.1f} s backward")
+"""
+
+
+def compile_time() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "SPIKELOOM_CACHE": folder}
+        command = [sys.executable, "-c", COMPILE]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    print(f"first call of Hodgkin-Huxley with all gradients, RK4, float32, CPU time: {done.stdout.strip()}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fraction", type=float, default=1.0, help="of the 1e9 updates of each contender")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--neurons", type=int, default=10_000)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", default="", help="part of a case's name, or 'reference'")
+    parser.add_argument("--only", default="", help="part of a case's name, 'reference', 'compile' or 'whole'")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     versions = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}, torch {torch.__version__}"
@@ -201,6 +238,10 @@ def main() -> None:
                 against_c(case, libraries, options)
     if options.only in ("", "reference"):
         against_reference((100, options.neurons))
+    if options.only == "whole":
+        whole(options)
+    if options.only in ("", "compile"):
+        compile_time()
 
 
 if __name__ == "__main__":
