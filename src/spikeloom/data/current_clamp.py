@@ -30,6 +30,8 @@ class Recording:
     be given as ``[T]``, and values with a unit are converted. A spike is an upward crossing of ``spike_level`` mV,
     stamped with the first sample at or above it. The arrays are copied and made read-only.
 
+    A simulated neuron that is reset shows no peak in its ``v``, so draw one first: ``v[trace.fired[:-1]] = 30.0``.
+
     Raises ShapeError when the two differ in shape, NonFiniteError for NaN or infinity, DimensionError for values that
     carry another unit, ParameterError for an unusable ``dt`` or ``spike_level``.
 

@@ -114,7 +114,9 @@ class Channel(Mechanism):
             raise ModelError(label, got=got, expected=f"one entry for each of {sorted(declared)}")
         for name, gate in found.items():
             if not hasattr(gate, "slope"):
-                raise ModelError(f"{label}: {name}", got=gate, expected="sl.Rates(...) or sl.Relaxation(...)")
+                raise ModelError(
+                    f"{label}: {name}", got=f"a {type(gate).__name__}", expected="sl.Rates(...) or sl.Relaxation(...)"
+                )
         return {name: gate.slope(getattr(s, name)) for name, gate in found.items()}
 
     def initial(self, v: Any) -> dict[str, Any]:

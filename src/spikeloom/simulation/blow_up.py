@@ -111,7 +111,10 @@ class _Trials:
             return f"{found}; halve it until the result stays the same."
         if self._cut_short:
             return f"Use a smaller step: which one would have taken too long to find {span}."
-        question = "do the equations grow without bound under this current?"
+        question = (
+            "do the equations grow without bound under this current, or divide 0 by 0 somewhere? "
+            "Write x / (exp(x) - 1) as 1 / sl.math.exprel(x)."
+        )
         return f"Steps down to {self._smallest:g} ms, tried {span}, did no better: {question}"
 
     def largest_step(self, solver: Solver | None, dt: float, horizon: int) -> float | None:

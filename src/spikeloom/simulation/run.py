@@ -52,6 +52,7 @@ def simulate(
 
     ``current`` (in the unit of the model's input ``into``, by default its first) is a number; an array ``[N]`` of
     constant currents, one neuron each; an array ``[T, N]``; or a function of the times ``[T]`` at which steps begin.
+    The time course of one neuron's current is ``[T, 1]``, such as ``course[:, None]``.
     ``record`` names the states to keep (default: all); ``state`` sets initial values by name. ``seed`` decides on a
     stochastic model's random numbers (default: drawn from torch's generator). States are computed and kept in
     ``dtype``.

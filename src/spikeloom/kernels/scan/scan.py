@@ -104,6 +104,10 @@ def checked_dt(dt: object) -> float:
 def _checked_streams(streams: Tensors) -> tuple[torch.Tensor, tuple[int, ...]]:
     if not streams:
         raise ParameterError("a scan needs at least one stream", mend="Name a state or an input of the model.")
+    for name, x in streams.items():
+        if not isinstance(x, torch.Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            mend = "Convert an array with torch.as_tensor."
+            raise ShapeError(f"stream {name}", got=f"a {type(x).__name__}", expected="a tensor [T, B, ...]", mend=mend)
     shapes = {name: tuple(x.shape) for name, x in streams.items()}
     first = next(iter(streams.values()))
     for name, x in streams.items():
