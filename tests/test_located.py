@@ -334,6 +334,16 @@ def test_what_arrives_does_so_at_the_end_of_its_step() -> None:
     assert trace.spike_times[0].tolist()[:2] == [2.0, 3.5]
 
 
+@pytest.mark.parametrize(("dt", "t_ref"), [(0.1, 1.0), (0.1, 2.1), (0.05, 0.5), (0.3, 2.1), (0.7, 2.1)])
+def test_what_arrives_at_the_end_of_a_refractory_time_is_ignored_as_on_the_grid(dt: float, t_ref: float) -> None:
+    model = sl.Refractory(sl.LIF(tau=10.0, reset_mechanism="value"), t_ref=t_ref)
+    jumps = np.full((300, 1), 1.5)  # each makes a spike, or is ignored
+    held = round(t_ref / dt)
+    for solver in (None, Located(), DormandPrince()):
+        trace = sl.simulate(model, jumps, 300 * dt, dt, into="v", solver=solver)
+        assert trace.spikes.steps.tolist() == list(range(1, 301, held + 1))
+
+
 def test_a_refractory_time_that_ends_within_a_step() -> None:
     lif = sl.LIF(tau=10.0, v_threshold=15.0, reset_mechanism="value")
     trace = sl.simulate(sl.Refractory(lif, t_ref=0.3), 20.0, 50.0, 1.0, solver=Located())

@@ -18,6 +18,7 @@ from .crossing import Crossing
 from .flows import Adaptive, Flow, OneSteps, Piece
 from .intervals import Interval
 
+_SAME_TIME = 1e-12  # relative, some thousand roundings: a timer that ends this close to an interval's end ends with it
 _MOST_AT_ONCE = 1000  # spikes of one neuron at one time; more would be infinitely many
 
 
@@ -83,10 +84,13 @@ class _Run:
     def through(self, interval: Interval) -> None:
         """Advance to the end of ``interval``, where its jump arrives."""
         self.flow.enter(interval)
-        now, length = 0.0, interval.end - interval.begin
+        now, length, blocked = 0.0, interval.end - interval.begin, False
         while now < length:
             blocked = self._blocked()
-            until = min([length, *(now + left for left in self.left if left > 0.0)])
+            ends = [
+                _snapped(now + left, length, _SAME_TIME * interval.end) if left > 0.0 else now for left in self.left
+            ]
+            until = min([length, *(end for end in ends if end > now)])
             piece = self.flow.piece(self.y, self.left, now, until, blocked)
             at = None if blocked else self.crossing.first(piece, self.left)
             cut = at if self.changed else None  # a spike that changes nothing leaves the piece whole
@@ -98,11 +102,11 @@ class _Run:
             self._check_finite(interval.begin + now)
             if blocked or any(self.left):  # the threshold may depend on a timer, too
                 self.crossing.forget()
-            self.left = [now + left - stop if now + left > stop else 0.0 for left in self.left]
+            self.left = [end - stop if end > stop else 0.0 for end in ends]
             if cut is not None:
                 self._set(self.model.reset(self._states()))
             now = stop
-        self._arrive(interval)
+        self._arrive(interval, blocked)
         if self.next < len(self.times) and self.times[self.next] <= interval.end:
             self.rows[self.next] = [*self.y, *self.left]
             self.next += 1
@@ -138,11 +142,12 @@ class _Run:
         self.spikes.append(time)
         self.fired[min(int(np.searchsorted(self.times, time)), len(self.times) - 1)] = True
 
-    def _arrive(self, interval: Interval) -> None:
+    def _arrive(self, interval: Interval, waited: bool) -> None:
+        """``waited`` tells that the neuron was held until now, even where that ends here: as in a step of a grid."""
         if interval.jump is None:
             return
         below, before = not self.crossing.above(self.y), self._states()
-        found, blocked = self.model.arrive(interval.jump[0], before, interval.jump[1]), self._blocked()
+        found, blocked = self.model.arrive(interval.jump[0], before, interval.jump[1]), waited or self._blocked()
         self._set({n: getattr(before, n) if blocked and n in self.model.held else v for n, v in found.items()})
         while (below or self.crossing.resets) and not blocked and self.crossing.above(self.y):
             self._spike(interval.end)
@@ -170,6 +175,11 @@ class _Run:
                     got=value,
                     mend="Use a smaller dt, or sl.solvers.DormandPrince(), which chooses its own steps.",
                 )
+
+
+def _snapped(end: float, length: float, near: float) -> float:
+    # Rounding must not decide whether what arrives at the very end of a refractory time counts.
+    return length if abs(end - length) <= near else end
 
 
 __all__ = ["Recording", "record"]
