@@ -77,5 +77,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """
     options = sorted(known)
     longer = [option for option in options if option.startswith(f"{name}_")]
-    near = longer or difflib.get_close_matches(name, options, n=3, cutoff=0.6)
+    cased = [option for option in options if option.lower() == name.lower()]
+    near = cased or longer or difflib.get_close_matches(name, options, n=3, cutoff=0.6)
     return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(options) or 'none'}."

@@ -35,8 +35,8 @@ def phase_plane(
         model: a model with two states.
         current: the held current, in the unit of its first input.
         trace: what ``sl.simulate`` returned, whose trajectory is drawn; both states must be recorded.
-        x, y: windows (low, high) of the first and second state; by default what the trajectory needs. Without one, the
-            resting points and the initial state: often too little, so give a trace or both windows.
+        x, y: windows (low, high) of the first and second state; by default what the trajectory needs, or without one
+            the first 300 ms from the initial state.
         title: written above the picture.
 
     Raises:

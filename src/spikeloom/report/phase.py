@@ -9,7 +9,9 @@ import numpy as np
 
 from ..analyse import AnalysisError, Arrows, Equilibrium, Nullclines, arrows, nullclines, resting_points
 from ..analyse.system import resets
+from ..errors import NonFiniteError
 from ..models.base import NeuronModel
+from ..simulation import simulate
 from ..solvers.base import moving_states
 from .spike_tops import with_spike_tops
 
@@ -41,7 +43,8 @@ def phase_plane_of(
 ) -> PhasePlane:
     """The phase plane of ``model`` at a held ``current``, with the trajectory of ``trace`` if there is one.
 
-    The window ``x`` by ``y`` defaults to what the trajectory, the initial state and the resting points need.
+    The window ``x`` by ``y`` defaults to what the trajectory of ``trace`` needs, or without one, that of the first 300 ms
+    from the initial state together with the resting points.
     Resting points that are not isolated are not marked. Raises ModelError for a model that has not two states.
     """
     nullclines(model, current, x=(0.0, 1.0), y=(0.0, 1.0), points=2)  # refuses a model that has not two states
@@ -55,7 +58,7 @@ def phase_plane_of(
     start = model.initial_values()
     corners = [np.array([[start[name] for name in names]]), np.array([_place(p, names) for p in points]).reshape(-1, 2)]
     # A resting point far outside of where the neuron goes would shrink everything else.
-    seen = np.concatenate(pieces or corners)
+    seen = np.concatenate(pieces or [*corners, _reached(model, current, names)])
     windows = (x or _window(seen[:, 0])), (y or _window(seen[:, 1]))
     shown = tuple(p for p in points if all(a <= p[n] <= b for n, (a, b) in zip(names, windows, strict=True)))
     return PhasePlane(
@@ -90,6 +93,15 @@ def held_longest(drive: np.ndarray) -> float:
 
 def _place(point: Equilibrium, names: list[str]) -> list[float]:
     return [point[name] for name in names]
+
+
+def _reached(model: NeuronModel, current: float, names: list[str]) -> np.ndarray:
+    """Where the neuron goes from its initial state ``[K, 2]``; nowhere where the equations blow up."""
+    try:
+        trace = simulate(model, current, 300.0, 0.05)
+    except NonFiniteError:
+        return np.empty((0, 2))
+    return np.column_stack([trace[name] for name in names])
 
 
 def _window(values: np.ndarray) -> Window:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, final
 
@@ -43,6 +44,12 @@ class Currents:
         values = np.asarray(self._plain(begins) if callable(current) else plain(current, self._unit, "current"))
         one = values.ndim == 0 or (callable(current) and values.ndim == 1)
         self.constant = values.ndim == 0 or (not callable(current) and values.ndim == 1)
+        if values.ndim == 1 and self.constant and len(values) == self.steps > 1:
+            warnings.warn(
+                f"an array of {self.steps} currents is {self.steps} neurons with a constant current each; "
+                f"the time course of one neuron has the shape [{self.steps}, 1]",
+                stacklevel=3,
+            )
         self._values = values.reshape(1, -1) if self.constant else values[:, None] if one else values
         self._check()
         many = max((np.size(value) for value in model.values.values()), default=1)

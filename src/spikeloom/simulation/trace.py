@@ -94,6 +94,16 @@ class Trace:
         flat = self.spikes.steps[self.spikes.neurons == 0]
         return dataclasses.replace(self, states=states, spikes=Spikes(flat, self.spikes.shape[:1]))
 
+    def __repr__(self) -> str:
+        """
+        >>> import spikeloom as sl
+        >>> sl.simulate(sl.LIF(tau=10.0), 2.0, 20.0, 0.1)
+        Trace(v: 200 steps of 0.1 ms, 2 spikes)
+        """
+        step = f"{len(self.times) - 1} steps of {self.times[1] - self.times[0]:.4g} ms"
+        neurons = f", {self.spikes.shape[1]} neurons" if len(self.spikes.shape) > 1 else ""
+        return f"Trace({', '.join(self.states) or 'no states'}: {step}{neurons}, {len(self.spikes.flat)} spikes)"
+
     def names(self) -> list[str]:
         """Recorded states."""
         return list(self.states)
