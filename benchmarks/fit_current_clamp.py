@@ -4,8 +4,8 @@
 
 Data: three current-clamp recordings of the pyABF collection, looked for in the folder of the environment variable
 SPIKELOOM_DATA, or in ../shared/data beside the repository. Set beforehand, for all recordings and models alike: every
-third sweep (0, 3, 6, ...) is fitted, the others are held out and touched by nothing but the last score; dt = 0.1 ms; the
-default loss; a search of 100 generations of 32 candidates from 4 starts, then 60 steps along the gradient.
+third sweep (0, 3, 6, ...) is fitted, the others are held out and touched by nothing but the last score; dt = 0.1 ms;
+the default loss; a search of 100 generations of 32 candidates from 4 starts, then 60 steps along the gradient.
 
 Gamma is at +-4 ms, averaged over the held-out sweeps in which neuron or model fires. Its correction for chance assumes
 a Poisson train of one rate for the whole sweep, but under a step all spikes crowd into a part of it, so "by chance" is

@@ -178,7 +178,11 @@ def test_a_passive_membrane_explains_a_real_neuron_below_threshold():
     ranges = {"tau": (3.0, 100.0), "r": (0.03, 2.0), "v_rest": (-80.0, -50.0)}
     loss = Loss(spike_weight=0.0)
     fitted = sl.fit(
-        sl.LI(v_rest=-60.0, r=0.1), recording.sweeps([0, 2, 4]), ranges, loss=loss, methods=(Search(30, 12, 2, 64), Refine(20))
+        sl.LI(v_rest=-60.0, r=0.1),
+        recording.sweeps([0, 2, 4]),
+        ranges,
+        loss=loss,
+        methods=(Search(30, 12, 2, 64), Refine(20)),
     )
     assert fitted.score(recording.sweeps([1, 3, 5])).explained_variance > 0.9
     assert 5.0 < fitted.values["tau"] < 60.0

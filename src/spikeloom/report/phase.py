@@ -43,8 +43,8 @@ def phase_plane_of(
 ) -> PhasePlane:
     """The phase plane of ``model`` at a held ``current``, with the trajectory of ``trace`` if there is one.
 
-    The window ``x`` by ``y`` defaults to what the trajectory of ``trace`` needs, or without one, that of the first 300 ms
-    from the initial state together with the resting points.
+    The window ``x`` by ``y`` defaults to what the trajectory of ``trace`` needs, or without one, that of the first
+    300 ms from the initial state together with the resting points.
     Resting points that are not isolated are not marked. Raises ModelError for a model that has not two states.
     """
     nullclines(model, current, x=(0.0, 1.0), y=(0.0, 1.0), points=2)  # refuses a model that has not two states
