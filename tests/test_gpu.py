@@ -6,6 +6,7 @@ Both halves are needed without a card: the interpreter accepts what the compiler
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import importlib.util
 import inspect
@@ -21,6 +22,7 @@ import pytest
 import torch
 
 import spikeloom as sl
+from spikeloom.check import Case, check_backend
 from spikeloom.errors import BackendError
 from spikeloom.kernels import cache
 from spikeloom.kernels.program import program
@@ -67,16 +69,31 @@ class Odd(sl.NeuronModel):
         return {"v": (smooth + chosen - v * 8.0 + x.i) / self.tau, "w": (turning - w * 8.0) / self.tau}
 
 
-CASES: dict[str, tuple[sl.NeuronModel, str, float, float]] = {
-    # name: model, the name of its stream, dt, the scale of its drive
-    "LIF": (sl.LIF(tau=3.0), "v", 1.0, 0.9),
-    "LIF to a value": (sl.LIF(tau=3.0, reset_mechanism="value", v_reset=0.25), "v", 1.0, 0.9),
-    "ALIF": (sl.ALIF(tau=3.0), "v", 1.0, 0.9),
-    "Refractory": (sl.Refractory(sl.LIF(tau=3.0), t_ref=2.0), "v", 1.0, 1.2),
-    "LI": (sl.LI(tau=3.0), "v", 1.0, 0.9),
-    "HodgkinHuxley": (sl.HodgkinHuxley(), "i", 0.05, 60.0),
-    "Odd": (Odd(), "i", 0.5, 1.0),
+CASES = {
+    "LIF": Case(sl.LIF(tau=3.0), into={"v": 0.9}),
+    "LIF to a value": Case(sl.LIF(tau=3.0, reset_mechanism="value", v_reset=0.25), into={"v": 0.9}),
+    "ALIF": Case(sl.ALIF(tau=3.0), into={"v": 0.9}),
+    "Refractory": Case(sl.Refractory(sl.LIF(tau=3.0), t_ref=2.0), into={"v": 1.2}),
+    "LI": Case(sl.LI(tau=3.0), into={"v": 0.9}),
+    "HodgkinHuxley": Case(sl.HodgkinHuxley(), into={"i": 60.0}, dt=0.05),
+    "Odd": Case(Odd(), into={"i": 1.0}, dt=0.5),
 }
+# One of each new kind of equation: products, exponentials, ports, synapses that count spikes, random numbers.
+SMALL = {"steps": 3, "batch": 1, "neurons": 3, "backend": "gpu"}
+ZOO = {
+    "Izhikevich": Case(sl.Izhikevich(), into={"i": 300.0, "v": 30.0}, dt=0.25, **SMALL),
+    "AdEx": Case(sl.AdEx(), into={"i": 9000.0, "v": 20.0}, dt=0.1, solver=sl.solvers.Heun(), **SMALL),
+    "HodgkinHuxley": Case(
+        sl.HodgkinHuxley(), into={"i": 900.0, "v": 20.0}, dt=0.05, solver=sl.solvers.ExponentialEuler(), **SMALL
+    ),
+    "Exponential": Case(sl.With(sl.LIF(tau=5.0), exc=sl.Exponential(tau=2.0)), into={"v": 2.0, "exc": 1.0}, **SMALL),
+    "TsodyksMarkram": Case(
+        sl.With(sl.LIF(tau=5.0), exc=sl.Conductance(sl.TsodyksMarkram(sl.Exponential()), e=3.0)),
+        into={"v": 2.0, "exc": 5.0}, solver=sl.solvers.ForwardEuler(), **SMALL,
+    ),
+    "EscapeRate": Case(sl.EscapeRate(sl.LIF(tau=5.0), width=0.3), solver=sl.solvers.ForwardEuler(), **SMALL),
+    "Noisy": Case(sl.Noisy(sl.LIF(tau=5.0), sigma_noise=0.5), **SMALL),
+}  # fmt: skip
 SHAPES = [(1, 1, 1), (7, 1, 5), (1, 2, 65), (7, 1, 130)]
 FULL = [(name, shape) for name in ("LIF", "ALIF", "Refractory", "LI") for shape in SHAPES]
 # The interpreter takes about half a millisecond for an operation, and these have many.
@@ -91,7 +108,8 @@ def run(
     name: str, shape: tuple[int, int, int], dtype: torch.dtype, device: str = "cpu", per_neuron: bool = False
 ) -> tuple[ScanResult, dict[str, torch.Tensor]]:
     """A scan and the gradients of a loss of all its outputs to all its inputs."""
-    model, stream, dt, scale = CASES[name]
+    case = CASES[name]
+    model, ((stream, scale),) = case.model, case.drive.items()
     x = (scale * noise(*shape, seed=0).abs()).to(device, dtype).requires_grad_()
     state = {n: (0.1 + 0.2 * noise(*shape[1:], seed=1).abs()).to(device, dtype) for n in model.states}
     if "remaining" in state:
@@ -104,7 +122,7 @@ def run(
         factors = torch.linspace(1.0, 1.2, shape[2], dtype=torch.float64, device=device)
         learned = {n: v * factors for n, v in learned.items()}
     learned = {n: v.requires_grad_() for n, v in learned.items()}
-    result = sl.scan(model, {stream: x}, state, learned=learned, dt=dt, record=tuple(model.states))
+    result = sl.scan(model, {stream: x}, state, learned=learned, dt=case.dt, record=tuple(model.states))
     outputs = [*([] if result.spikes is None else [result.spikes]), *result.states.values(), *result.final.values()]
     weights = [noise(*o.shape, seed=2 + k).to(device, dtype) for k, o in enumerate(outputs)]
     torch.stack([(o * w).sum() for o, w in zip(outputs, weights, strict=True)]).sum().backward()
@@ -122,7 +140,7 @@ def compare(
     sl.last_kernels()
     with sl.backend("gpu", strict=True):
         found, grads = run(name, shape, dtype, device, per_neuron)
-    label = type(CASES[name][0]).__name__
+    label = type(CASES[name].model).__name__
     assert sl.last_kernels() == [f"scan/gpu/{label}/forward", f"scan/gpu/{label}/backward"]
     if found.spikes is None or expected.spikes is None:
         assert found.spikes is expected.spikes
@@ -165,6 +183,11 @@ class TestInterpreted:
     @pytest.mark.parametrize(("name", "shape"), [*FULL, *FEW])
     def test_equals_the_reference(self, name: str, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
         compare(name, shape, dtype)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["f32", "f64"])
+    @pytest.mark.parametrize("case", ZOO.values(), ids=ZOO)
+    def test_the_zoo_equals_the_reference(self, case: Case, dtype: torch.dtype) -> None:
+        check_backend(dataclasses.replace(case, dtype=dtype))
 
     def test_parameters_of_each_neuron(self) -> None:
         compare("ALIF", (7, 2, 3), torch.float64, per_neuron=True)
@@ -218,14 +241,15 @@ def compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 class Kernel:
     """One kernel of a model: its source, and what a launch would tell Triton."""
 
-    def __init__(self, name: str, direction: str, precision: str, learn: bool = True) -> None:
-        model, stream, *_ = CASES[name]
-        found = program(model, None, sl.ATan(), (stream,))
-        plan = training_plan(found.text, (), (True,), (learn,) * len(found.prepare))
+    def __init__(self, case: str | Case, direction: str, precision: str, learn: bool = True) -> None:
+        case = CASES[case] if isinstance(case, str) else case
+        found = program(case.model, case.solver, sl.ATan(), case.targets)
+        streams = tuple(name in case.targets for name in found.streams)
+        plan = training_plan(found.text, (), streams, (learn,) * len(found.prepare))
         graph = plan.forward if direction == "forward" else plan.backward
         self.names = tuple(dict.fromkeys([*map(gpu._array, graph.inputs), *graph.outputs]))
         shared = frozenset(n for n in self.names if re.fullmatch(r"c\d+", n))
-        label = type(model).__name__
+        label = type(case.model).__name__
         self.source = gpu.kernel_source(graph, self.names, shared, plan.conditions, precision, direction, label)
         self.direction, self.conditions = direction, plan.conditions
         self.floats = {"f32": "*fp32", "f64": "*fp64"}[precision]
@@ -261,6 +285,13 @@ class TestCompiled:
     )
     def test_compiles_for_a_card(self, name: str, precision: str, direction: str) -> None:
         made = Kernel(name, direction, precision).compiled(ahead=8 if name == "LIF" else 2)
+        assert made["cubin"]
+        assert "approx" not in str(made["ptx"])
+
+    @pytest.mark.parametrize("direction", ["forward", "backward"])
+    @pytest.mark.parametrize("case", ZOO.values(), ids=ZOO)
+    def test_the_zoo_compiles_for_a_card(self, case: Case, direction: str) -> None:
+        made = Kernel(case, direction, "f32").compiled()
         assert made["cubin"]
         assert "approx" not in str(made["ptx"])
 
@@ -369,6 +400,10 @@ class TestOnACard:
     @pytest.mark.parametrize("name", ["LIF", "LIF to a value", "ALIF", "Refractory", "LI"])
     def test_equals_the_reference(self, name: str, shape: tuple[int, int, int], dtype: torch.dtype) -> None:
         compare(name, shape, dtype, "cuda")
+
+    @pytest.mark.parametrize("case", ZOO.values(), ids=ZOO)
+    def test_the_zoo_equals_the_reference(self, case: Case) -> None:
+        check_backend(dataclasses.replace(case, steps=21, neurons=1000, device="cuda"))
 
     @pytest.mark.parametrize("name", ["HodgkinHuxley", "Odd"])
     def test_long_programs_equal_the_reference(self, name: str) -> None:

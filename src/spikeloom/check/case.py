@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
 from ..errors import SpikeloomError
 from ..kernels.backends import backend, last_kernels
+from ..kernels.prepare import to_tensor
 from ..kernels.random import draw
 from ..kernels.scan.scan import ScanResult, initial_state, scan
 from ..models.base import NeuronModel
@@ -37,6 +39,7 @@ class Case:
     neurons: int = 5
     dtype: torch.dtype = torch.float64
     backend: str = "cpu"
+    device: str = "cpu"
     seed: int = 0
 
     @property
@@ -45,7 +48,10 @@ class Case:
         if isinstance(self.into, Mapping):
             return dict(self.into)
         everywhere = (*self.model.inputs, self.model.membrane, *self.model.ports)
-        return dict.fromkeys((self.into,) if self.into else everywhere, float(self.model.scale()))
+        return dict.fromkeys((self.into,) if self.into else everywhere, self._scale())
+
+    def _scale(self) -> float:
+        return float(np.abs(self.model.scale()).mean()) or 1.0
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -59,12 +65,13 @@ class Case:
             noise = _normal(self.seed + 1000 * index, self.steps, self.batch, self.neurons)
             drive = (0.4 * noise + 0.25) * size
             # A synapse may tell a spike from none, so a port gets both.
-            made[name] = (torch.where(noise > 0.0, drive, 0.0) if name in self.model.ports else drive).to(self.dtype)
+            rows = torch.where(noise > 0.0, drive, 0.0) if name in self.model.ports else drive
+            made[name] = rows.to(self.device, self.dtype)
         return made
 
     def random(self, names: Sequence[str]) -> dict[str, torch.Tensor]:
         """The random numbers of a stochastic model, by stream name."""
-        like, shape = torch.empty(0, dtype=self.dtype), (self.steps, self.batch, self.neurons)
+        like, shape = torch.empty(0, dtype=self.dtype, device=self.device), (self.steps, self.batch, self.neurons)
         width = self.batch * self.neurons
         return {name: draw(name, self.seed, 0, self.steps, width, like).reshape(shape) for name in names}
 
@@ -74,9 +81,9 @@ class Case:
         made: dict[str, torch.Tensor] = {}
         for index, (name, value) in enumerate(found.items()):
             noise = _normal(self.seed + 1000 * index + 500, self.batch, self.neurons)
-            size = abs(float(self.model.scale())) if name == self.model.membrane else value.abs() + 0.1
+            size = self._scale() if name == self.model.membrane else value.abs() + 0.1
             timer = self.model.states[name].timer
-            made[name] = (noise.abs().round() if timer else value + 0.1 * size * noise).to(self.dtype)
+            made[name] = (noise.abs().round() if timer else value + 0.1 * size * noise).to(self.device, self.dtype)
         return made
 
     def courses(self, timers: Sequence[str]) -> dict[str, torch.Tensor]:
@@ -105,7 +112,7 @@ def run_case(case: Case, backend_name: str, *, strict: bool = True) -> Outcome:
     streams = {n: x.requires_grad_() for n, x in case.streams().items()}
     state = {n: s.requires_grad_() for n, s in case.state().items()}
     learned = {
-        n: torch.as_tensor(v, dtype=torch.float64).clone().requires_grad_() for n, v in case.model.values.items()
+        n: to_tensor(v, torch.float64).clone().to(case.device).requires_grad_() for n, v in case.model.values.items()
     }
     last_kernels()
     with backend(backend_name, strict=strict):
@@ -135,7 +142,7 @@ def _random_loss(outputs: Sequence[torch.Tensor | None]) -> torch.Tensor:
     total = torch.zeros((), dtype=torch.float64)
     for output in outputs:
         if output is not None:
-            weights = torch.randn(output.shape, generator=generator).double()
+            weights = torch.randn(output.shape, generator=generator).to(output.device, torch.float64)
             total = total + (output.double() * weights).sum()
     return total
 
