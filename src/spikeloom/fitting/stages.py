@@ -142,12 +142,13 @@ class Refine(Method):
 
     ``steps`` steps of size ``rate``, which falls to 0 along half a cosine, in the logit of the unit cube, so that no
     step leaves the box. The gradient's norm is clipped to 1, for one that has gone through thousands of spikes can be
-    of any size, and the best point met is kept: this stage never makes a fit worse. Parameters that a simulation
-    rounds to whole steps (``t_ref``) have no gradient.
+    of any size, and the best point met is kept: this stage never makes a fit worse. Where spikes take part, it goes far
+    down from a rough start for the price of few simulations, and not to the bottom: spike times move in whole steps,
+    which no derivative sees. Parameters that a simulation rounds to whole steps (``t_ref``) have no gradient.
     """
 
     steps: int = 60
-    rate: float = 0.02
+    rate: float = 0.1
     surrogate: Surrogate = dataclasses.field(default_factory=lambda: ATan(width=0.2))
 
     def __post_init__(self) -> None:
