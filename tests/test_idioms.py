@@ -6,6 +6,7 @@ import mpmath
 import numba
 import numpy as np
 import pytest
+import torch
 
 import spikeloom as sl
 from spikeloom.kernels.program import program
@@ -89,3 +90,30 @@ def test_a_hodgkin_huxley_kernel_is_made_of_them() -> None:
 def test_the_derivative_needs_no_exponential_of_its_own() -> None:
     (slope,) = gradient([(m.exprel(X), lift(1.0))], [X])
     assert [e.op for e in topological([slope]) if e.op in ("exp", "expm1")] == ["expm1"]
+
+
+class _Shunted(sl.NeuronModel):
+    """Divides by a parameter where it is above 0 only."""
+
+    tau = sl.param(10.0, sl.ms, low=0.0)
+    shunt = sl.param(5.0, sl.ms)
+    v = sl.state(1.0)
+    i = sl.input()
+
+    def derivative(self, s, x):
+        return {"v": (x.i - s.v) / self.tau - m.where(self.shunt > 0.0, s.v / self.shunt, 0.0)}
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_a_branch_not_taken_may_divide_by_a_learned_zero(backend: str) -> None:
+    # v' = (1 - dt/tau - dt/shunt) v with dt = 1 by forward Euler; a shunt of 0 or less is none.
+    shunt = torch.tensor([0.0, -3.0, 5.0], dtype=torch.float64, requires_grad=True)
+    with sl.backend(backend):
+        result = sl.scan(
+            _Shunted(), {"i": torch.zeros(2, 1, 3, dtype=torch.float64)}, learned={"shunt": shunt}, record=("v",),
+            solver=sl.solvers.ForwardEuler(),
+        )  # fmt: skip
+    last = result.states["v"][-1, 0]
+    np.testing.assert_allclose(last.detach().numpy(), [0.81, 0.81, 0.49], rtol=1e-14)
+    last.sum().backward()
+    np.testing.assert_allclose(shunt.grad, [0.0, 0.0, 2.0 * 0.7 / 25.0], rtol=1e-14)

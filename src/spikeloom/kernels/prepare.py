@@ -59,7 +59,8 @@ def _compute(
 ) -> list[torch.Tensor]:
     numbers = {name: to_tensor(value, torch.float64, device) for name, value in values.items()}
     numbers["dt"] = torch.tensor(dt, dtype=torch.float64, device=device)
-    operations = {"propagator": _Propagator(device), "where": functools.partial(where_in, torch.float64)}
+    where = functools.partial(where_in, torch.float64)
+    operations = {"propagator": _Propagator(device), "where": where, "div": _quotient}
     found = evaluate(program.prepare, numbers, operations)
     return [_laid_out(torch.as_tensor(c, dtype=torch.float64, device=device), features).to(dtype) for c in found]
 
@@ -76,6 +77,16 @@ def where_in(dtype: torch.dtype, condition: torch.Tensor | bool, x: Any, y: Any)
     if isinstance(x, float) and isinstance(y, float) and isinstance(condition, torch.Tensor):
         x = torch.tensor(x, dtype=dtype, device=condition.device)
     return m.where(condition, x, y)
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """``a / b``, whose gradient is 0 and not NaN where b is 0: only a branch that is not taken can divide by that."""
+    if not (isinstance(b, torch.Tensor) and b.requires_grad):
+        return a / b
+    if b.device.type == "cpu" and bool(b.detach().all()):  # a GPU would have to be waited for
+        return a / b
+    zero = b == 0.0
+    return torch.where(zero, (a / b).detach(), a / torch.where(zero, 1.0, b))
 
 
 def _laid_out(value: torch.Tensor, features: Features) -> torch.Tensor:
