@@ -20,7 +20,9 @@ def test_a_sum_adds_values_and_gathers_breaks() -> None:
     assert both.breaks() == (5.0, 10.0, 12.0, 15.0, 16.0, 25.0)
 
 
-@pytest.mark.parametrize("changes", [((2.0, 1.0), (1.0, 0.0)), ((1.0, 1.0), (1.0, 2.0)), ((1.0, float("nan")),)])
+@pytest.mark.parametrize(
+    "changes", [((2.0, 1.0), (1.0, 0.0)), ((1.0, 1.0), (1.0, 2.0)), ((1.0, float("nan")),), ({0.0: 0.0, 3.0: 20.0},)]
+)
 def test_steps_out_of_order_or_not_finite_are_refused(changes) -> None:
     with pytest.raises(ParameterError, match="expected"):
         Steps(*changes)

@@ -39,6 +39,9 @@ class Steps(Stimulus):
     before: float
 
     def __init__(self, *changes: tuple[float, float], before: float = 0.0) -> None:
+        if not all(isinstance(change, (tuple, list)) and len(change) == 2 for change in changes):
+            mend = "Such as Steps((10.0, 14.0), (60.0, 0.0))."
+            raise ParameterError("a step current", got=changes, expected="pairs (time in ms, value)", mend=mend)
         times = [time for time, _ in changes]
         if times != sorted(set(times)):
             raise ParameterError("times of a step current", got=times, expected="ascending times in ms")
