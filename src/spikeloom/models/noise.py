@@ -26,7 +26,7 @@ class OrnsteinUhlenbeck(Mechanism):
     at ``mean``. Put it into a neuron with ``sl.With(model, noise=sl.OrnsteinUhlenbeck(sigma=50.0))``.
 
     The current itself is exact for any step under the default solver; what it does to a membrane within a step is not.
-    Keep dt well below ``tau``: at a fifth of it the variance of a membrane came out low by a sixth, at a fiftieth by 2 %.
+    Keep dt well below ``tau``: at a fifth of it the variance of a membrane came out a sixth too low, at a fiftieth 2 %.
 
     >>> OrnsteinUhlenbeck(sigma=50.0, tau=2.0)
     OrnsteinUhlenbeck(sigma=50.0, tau=2.0)
