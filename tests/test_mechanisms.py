@@ -55,7 +55,7 @@ def test_synapses_of_ones_own_keep_the_contract() -> None:
         ({"gates": None}, ModelError, r"Mine.gates: got \[\], expected one entry for each of \['m'\]"),
         ({"gates": lambda self, v: {"n": sl.Rates(1.0, 1.0)}}, ModelError, r"Mine.gates: got \['n'\], expected"),
         ({"gates": lambda self, v: None}, ModelError, "Mine.gates: got NoneType"),
-        ({"gates": lambda self, v: {"m": 0.5}}, ModelError, r"Mine.gates: m: got 0.5, expected sl.Rates\(...\) or"),
+        ({"gates": lambda self, v: {"m": 0.5}}, ModelError, r"Mine.gates: m: got a float, expected sl.Rates\(...\) or"),
         ({"gates": lambda self, v: {"m": sl.Relaxation(v, 3.0)}}, DimensionError, "cannot subtract mV and 1"),
         ({"current": lambda self, s, v: None}, ModelError, "Mine.current: got None, expected the current out of"),
         ({"current": lambda self, s, v: self.g * s.m}, DimensionError, "cannot subtract uA/cm2 and mS/cm2"),
