@@ -304,6 +304,9 @@ def test_other_unusable_arguments_are_refused():
     for methods in ((), (Search,), "search"):
         with pytest.raises(ParameterError, match="methods of a fit"):
             sl.fit(LIF, recording, ("tau",), methods=methods)
+    for seed in (-1, 0.5, None, True):
+        with pytest.raises(ParameterError, match="seed of a fit"):
+            sl.fit(LIF, recording, ("tau",), seed=seed)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ParameterError, match="settle leaves nothing"):
         sl.fit(LIF, recording, ("tau",), loss=Loss(settle=400.0))
     with pytest.raises(ParameterError, match="one sample"):

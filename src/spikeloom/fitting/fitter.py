@@ -85,6 +85,8 @@ def fit(
     if not methods or not all(isinstance(method, Method) for method in methods):
         mend = "Give them made, as in (sl.fitting.Search(), sl.fitting.Refine())."
         raise ParameterError("methods of a fit", got=repr(methods), expected="at least one Method", mend=mend)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ParameterError("seed of a fit", got=seed, expected="a whole number from 0 to 2^63 - 1")
     loss, space = loss or Loss(), box(model, parameters)
     task = Task(driven(model, recording, solver=solver, seed=seed), Objective(recording, loss), space)
     point, stages = space.point(model.values), []

@@ -95,12 +95,13 @@ class Search(Method):
             raise ParameterError("Search: spread", got=self.spread, expected="a finite number > 0")
 
     def run(self, task: Task, start: np.ndarray, seed: int, observer: Observer) -> Stage:
-        began, generator = time.perf_counter(), np.random.Generator(np.random.Philox(seed))
+        evolution_from = self._evolutions(generator := np.random.Generator(np.random.Philox(seed)))
+        began = time.perf_counter()
         points = np.concatenate([start[None], _latin_hypercube(generator, self.first, len(start))])
         found = task.losses(points)
         losses, best = [float(found[0])], points[found.argmin()]
         groups = [np.arange(k, len(points), self.starts) for k in range(self.starts)]
-        alive = [self._evolution(points[g[found[g].argmin()]], generator) for g in groups]
+        alive = [evolution_from(points[g[found[g].argmin()]]) for g in groups]
         loss = float(found.min())
         for generation in range(self.generations):
             if generation and 4 * generation // self.generations > 4 * (generation - 1) // self.generations:
@@ -120,7 +121,7 @@ class Search(Method):
                 break
         return task.stage("search", losses, best, began)
 
-    def _evolution(self, start: np.ndarray, generator: np.random.Generator) -> Any:
+    def _evolutions(self, generator: np.random.Generator) -> Callable[[np.ndarray], Any]:
         try:
             import cma
         except ImportError:
@@ -130,10 +131,12 @@ class Search(Method):
         def randn(*shape: int) -> np.ndarray:
             return generator.standard_normal(shape)
 
+        options = {"bounds": [0.0, 1.0], "popsize": self.population, "verbose": -9}
         # Its own random numbers: the package would seed and use those of all of NumPy.
-        options = {"bounds": [0.0, 1.0], "popsize": self.population, "randn": randn, "seed": np.nan, "verbose": -9}
+        options |= {"randn": randn, "seed": np.nan}
         # Flat is flat: a loss of order 1 that no longer changes in its sixth digit has been found.
-        return cma.CMAEvolutionStrategy(start.tolist(), self.spread, {**options, "tolfun": 1e-6, "tolfunhist": 1e-6})
+        options |= {"tolfun": 1e-6, "tolfunhist": 1e-6}
+        return lambda start: cma.CMAEvolutionStrategy(start.tolist(), self.spread, dict(options))
 
 
 @dataclasses.dataclass(frozen=True)
