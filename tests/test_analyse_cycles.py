@@ -293,6 +293,13 @@ class Explosive(sl.NeuronModel):
         return {"v": (s.v * s.v + x.i) / self.tau}
 
 
+def test_firing_ever_faster_is_no_cycle_and_comes_to_an_end():
+    # Its slow variable runs away at this current, and intervals shrink with it.
+    model = sl.Izhikevich.preset("inhibition-induced-bursting")
+    with pytest.raises(AnalysisError, match="no limit cycle found after"):
+        limit_cycle(model, 1.0)
+
+
 def test_runaways_are_stopped():
     with pytest.raises(AnalysisError, match="above its threshold after its reset"):
         limit_cycle(Runaway(), 1.0)

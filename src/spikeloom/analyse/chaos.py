@@ -8,13 +8,13 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from ..errors import ModelError, ParameterError
+from ..errors import ParameterError
 from ..kernels.field import VectorField
 from ..kernels.scan.scan import scan
 from ..models.base import NeuronModel
 from ..solvers import RK4
 from ..units import ms
-from .flow import Flow
+from .flow import Flow, require_no_dead_time
 from .system import AnalysisError, Current, natural_size, positive, resets, start_of, system
 from .tangent import PREFIX, with_tangent
 
@@ -64,9 +64,7 @@ def lyapunov(
     if isinstance(trajectories, bool) or not isinstance(trajectories, int) or trajectories < 1:
         raise ParameterError("lyapunov: trajectories", got=trajectories, expected="a whole number >= 1")
     start = start_of("lyapunov", field, state)
-    if any(declared.timer for declared in model.states.values()):
-        what = f"lyapunov: {type(model).__name__} is refractory: the end of a dead time has no derivative here"
-        raise ModelError(what, mend="Analyse the model inside, which is its attribute inner.")
+    require_no_dead_time(model)
     if resets(model):
         return _off_grid(field, start, length, settle)
     return _compiled(field, start, (length / trajectories, settle, dt), trajectories)

@@ -15,6 +15,7 @@ from .system import AnalysisError
 
 _OFF = 0.01  # where the orbit starts and has to come back to, in the states' scales
 _FAR = 100.0  # a smooth orbit this far away, in the states' scales, counts as lost
+_SPIKES = 200  # after which an orbit with resets is given up
 _ROUNDS = 6  # of looking whether the orbit has come back or settled, each twice as long as the last
 
 
@@ -63,12 +64,14 @@ def on_a_circle(field: VectorField, y: np.ndarray, scale: np.ndarray) -> bool | 
     at, patience = y + side * _OFF * q, 2.0 / (abs(a) * _OFF)  # about twice the time that leaving takes
     try:
         for _ in range(_ROUNDS):
-            orbit = flow.run(at, patience, stop=outside)
+            orbit = flow.run(at, patience, stop=outside, spikes=_SPIKES if flow.resets else None)
             if orbit.stopped:
                 return bool(np.linalg.norm((orbit.y - y) / scale) < 1.0)
-            end = settle(flow, orbit.y, patience)
+            end = settle(flow, orbit.y, patience, _SPIKES)
             if end.kind != NEITHER and outside(end.y) > 10.0 * _OFF:
                 return False
+            if len(orbit.jumps) >= _SPIKES:
+                return None
             at, patience = orbit.y, 2.0 * patience
     except AnalysisError:
         return None  # the integration failed, which shows nothing

@@ -283,6 +283,11 @@ def _newton_of_many(field: VectorField, points: np.ndarray, moving: slice, steps
 
 def newton(field: VectorField, y: np.ndarray, steps: int = 50) -> np.ndarray | None:
     """The zero of ``field`` near ``y``, to rounding; None where the iteration does not get there."""
+    with np.errstate(all="ignore"):
+        return _newton(field, y, steps)
+
+
+def _newton(field: VectorField, y: np.ndarray, steps: int) -> np.ndarray | None:
     size = np.linalg.norm(field(y))
     for _ in range(steps):
         try:

@@ -19,6 +19,7 @@ from ..models.base import NeuronModel, Values
 from .system import AnalysisError, resets
 
 _INSTANT = 1e-9  # ms
+_MOST = 20_000  # spikes in one run: beyond, it fires ever faster
 _AT_ONCE = 20  # spikes at one time: the reset does not bring the neuron below its threshold
 Event = Callable[[np.ndarray], float]
 
@@ -34,7 +35,7 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Jump:
-    """A reset at ``time``: states just before and after, and the saltation matrix that carries tangents over it."""
+    """A reset at ``time``: states just before and after, and the saltation matrix that carried tangents over it."""
 
     time: float
     before: np.ndarray
@@ -84,6 +85,13 @@ class _Going:
     stopped: bool = False
 
 
+def require_no_dead_time(model: NeuronModel) -> None:
+    """Raise ModelError for a refractory model."""
+    if any(state.timer for state in model.states.values()):
+        what = f"{type(model).__name__} is refractory: the end of a dead time has no derivative here"
+        raise ModelError(what, mend="What is wrapped in sl.Refractory can be analysed by itself: model.inner.")
+
+
 class Flow:
     """The solution of a model's equations with its resets, by Dormand and Prince's method of order 8.
 
@@ -94,9 +102,7 @@ class Flow:
 
     def __init__(self, field: VectorField, rtol: float = 1e-9) -> None:
         model = field.model
-        if any(state.timer for state in model.states.values()):
-            what = f"{type(model).__name__} is refractory: the end of a dead time has no derivative here"
-            raise ModelError(what, mend="Analyse the model inside, which is its attribute inner.")
+        require_no_dead_time(model)
         self.field, self.rtol = field, rtol
         self.fires = model.threshold(model.symbols()[0]) is not None
         self.resets = self.fires and resets(model)
@@ -195,8 +201,9 @@ class Flow:
         states: dict[str, float] = dict(zip(names, going.y.tolist(), strict=True))
         values = model.reset(Values(**states))
         after = np.array([float(values.get(name, states[name])) for name in names])
-        saltation = self._saltation(going.y, after)
+        saltation = None
         if going.tangent is not None:
+            saltation = self._saltation(going.y, after)
             if saltation is None:
                 raise AnalysisError(f"{type(model).__name__} touches its threshold without crossing it")
             going.tangent = saltation @ going.tangent
@@ -206,6 +213,8 @@ class Flow:
         if len(going.spikes) >= _AT_ONCE and going.spikes[-_AT_ONCE] == going.t:
             what = f"{type(model).__name__} is above its threshold after its reset, so that it would fire for ever"
             raise AnalysisError(what, got=f"{_AT_ONCE} spikes at {going.t:g} ms")
+        if len(going.spikes) > _MOST:
+            raise AnalysisError(f"{type(model).__name__} fires too often", got=f"{_MOST} spikes in {going.t:g} ms")
 
     def _saltation(self, before: np.ndarray, after: np.ndarray) -> np.ndarray | None:
         """None where the threshold is met without crossing it, so that no derivative exists."""

@@ -26,8 +26,9 @@ class Settled:
     period: float = float("nan")
 
 
-def settle(flow: Flow, y: np.ndarray, within: float) -> Settled:
-    """Follow the trajectory from ``y`` until it rests or repeats itself, for at most ``within`` ms.
+def settle(flow: Flow, y: np.ndarray, within: float, spikes: int = 1500) -> Settled:
+    """Follow the trajectory from ``y`` until it rests or repeats itself, for at most ``within`` ms and as many
+    ``spikes`` of a model with a reset.
 
     A cycle is recognised at the maxima of the membrane, or at the resets: the last ones equal those a pattern before.
     Raises AnalysisError where the solution blows up.
@@ -36,8 +37,9 @@ def settle(flow: Flow, y: np.ndarray, within: float) -> Settled:
     marks = () if flow.resets else (lambda z: field(z)[0], lambda z: -field(z)[0])
     seen: list[tuple[float, np.ndarray]] = []
     low, high = np.array(y), np.array(y)
-    while time < within:
-        orbit = flow.run(y, within / _PIECES, marks=marks)
+    while time < within and spikes > 0:
+        orbit = flow.run(y, within / _PIECES, marks=marks, spikes=spikes if flow.resets else None)
+        spikes -= len(orbit.jumps)
         points = [(jump.time, jump.after) for jump in orbit.jumps] if flow.resets else orbit.marks[0]
         turns = [j.before for j in orbit.jumps] if flow.resets else [z for _, z in orbit.marks[1]]
         seen = [*seen, *((time + t, z) for t, z in points)][-3 * _LONGEST_PATTERN :]

@@ -34,7 +34,7 @@ def system(who: str, model: NeuronModel, current: Current = 0.0) -> VectorField:
             mend = "Analyse one neuron at a time."
             raise ParameterError(f"{who}: {label}.{name}", got=f"{np.size(value)} values", expected="one", mend=mend)
     if model.draws or any(state.integral for state in model.states.values()):
-        mend = "Analyse the model inside, which is its attribute inner."
+        mend = "What is wrapped in sl.EscapeRate can be analysed by itself: model.inner."
         raise ModelError(f"{who}: {label} fires at random, so that it has no fixed dynamics", mend=mend)
     return vector_field(model, inputs_of(who, model, current))
 
