@@ -13,7 +13,7 @@ from spikeloom.analyse import AnalysisError, lyapunov
 from spikeloom.errors import ModelError, ParameterError
 
 # λ_max in 1/ms: REFERENCE's table, and what `two_trajectories` finds over 3e6 ms with a standard error of 0.6 % (the
-# slow test repeats a third of that). They agree to 5 % but for 3.1 and 3.25; runs of 1e5 ms scatter by 3 %, so a table
+# slow test repeats a quarter of that). They agree to 5 % but for 3.1 and 3.25; runs of 1e5 ms scatter by 3 %, so a table
 # made from such runs would be off by as much.
 TABLE = {3.0: 0.0092, 3.1: 0.0109, 3.2: 0.0125, 3.25: 0.0127, 3.28: 0.0096}
 LONG = {3.0: 0.00876, 3.1: 0.01010, 3.2: 0.01267, 3.25: 0.01334, 3.28: 0.00983}
@@ -74,8 +74,8 @@ def test_order_of_hindmarsh_and_rose(current):
 @pytest.mark.slow
 @pytest.mark.parametrize("current", DISPUTED)
 def test_two_trajectories_say_the_same_where_the_table_is_disputed(current):
-    other = two_trajectories(current, 0.01, 1e6, 1e4, -1.0)
-    found = lyapunov(sl.HindmarshRose(), current, duration=1e6, trajectories=64, transient=5000.0)
+    other = two_trajectories(current, 0.02, 8e5, 1e4, -1.0)
+    found = lyapunov(sl.HindmarshRose(), current, duration=8e5, trajectories=64, transient=5000.0)
     assert other == pytest.approx(LONG[current], rel=0.04)
     assert found.value == pytest.approx(LONG[current], rel=0.03)
 
