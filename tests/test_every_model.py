@@ -12,14 +12,19 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import spikeloom as sl
 from spikeloom import models, solvers, surrogates
-from spikeloom.check import Case, check_backend, check_case
+from spikeloom.check import Case, check_backend, check_case, run_case
 from spikeloom.check.case import close, run_plainly
+from spikeloom.check.contract import step_of_methods
+from spikeloom.errors import NonFiniteError
 from spikeloom.kernels.backends import backend
 from spikeloom.kernels.scan import op
 from spikeloom.models.channels import Channel
+from spikeloom.models.declare import Param
 from spikeloom.models.declared import Declared
 from spikeloom.models.mechanism import Mechanism
 from spikeloom.models.parts import Parts
@@ -189,3 +194,60 @@ def test_default_solver(case: Case) -> None:
     assert found.spikes is None or torch.equal(found.spikes, expected.spikes)
     for name, value in expected.states.items():
         close(name, found.states[name], value, 1e-13)
+
+
+# -- any parameters, any input
+
+
+def values_of(param: Param) -> st.SearchStrategy[float]:
+    """Valid values of a parameter, over three decades where it is positive."""
+    low, high = param.low, param.high
+    if low == 0.0 and high is None:
+        return st.floats(-1.5, 1.5).map(lambda x: (param.default or 1.0) * 10.0**x)
+    if low is not None or high is not None:
+        return st.floats(param.default - 10.0 if low is None else low, param.default + 10.0 if high is None else high)
+    return st.floats(-0.5, 0.5).map(lambda x: param.default + (abs(param.default) + 1.0) * x)
+
+
+@pytest.mark.parametrize("case", CASES, ids=label)
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_step_of_the_scan_is_a_step_of_the_methods(case: Case, data: st.DataObject) -> None:
+    changed = {name: data.draw(values_of(param), name) for name, param in case.model.params.items()}
+    seed = data.draw(st.integers(0, 1000), "seed")
+    case = dataclasses.replace(case, model=case.model.replace(**changed), into=case.drive, steps=1, seed=seed)
+    streams, state = case.streams(), case.state()
+    now = {name: rows[0] for name, rows in {**streams, **case.random(case.model.random)}.items()}
+    expected = step_of_methods(case)(state, now)
+    with backend("cpu", strict=True):
+        if not all(bool(torch.isfinite(torch.as_tensor(value)).all()) for value in expected.states.values()):
+            with pytest.raises(NonFiniteError):
+                run_plainly(case, streams, state)
+            return
+        found = run_plainly(case, streams, state)
+    largest = max(float(value.abs().max()) for value in state.values())
+    for name, value in expected.states.items():
+        close(name, found.final[name], torch.as_tensor(value).expand(found.final[name].shape), 1e-11, 1e-14 * largest)
+    if found.spikes is not None:
+        assert torch.equal(found.spikes[0], expected.spike)
+        assert set(found.spikes.unique().tolist()) <= {0.0, 1.0}
+
+
+# Products with the voltage, and its powers and exponentials: no fixed step is short enough for any input.
+STEEP = (
+    sl.Izhikevich, sl.FitzHughNagumo, sl.HindmarshRose, sl.MorrisLecar, sl.HodgkinHuxley, sl.ConnorStevens,
+    sl.WangBuzsaki, sl.TraubMiles, sl.Conductance, sl.NMDA,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("factor", [1e4, -1e4, 1e-42], ids=["huge", "hugely-negative", "denormal"])
+@pytest.mark.parametrize("case", CASES, ids=label)
+def test_extreme_inputs_in_float32(case: Case, factor: float) -> None:
+    """Nothing overflows but what the equations themselves drive out of bounds; neither do gradients."""
+    if abs(factor) > 1.0 and any(isinstance(part, STEEP) for part in parts_of(case.model)):
+        pytest.skip("its own equations run away")
+    drive = {name: size * factor for name, size in case.drive.items()}
+    found = run_case(dataclasses.replace(case, into=drive, dtype=torch.float32), "cpu")
+    assert found.spikes is None or set(found.spikes.detach().unique().tolist()) <= {0.0, 1.0}
+    for name, value in {**found.states, **found.final, **found.gradients}.items():
+        assert torch.isfinite(value).all(), name

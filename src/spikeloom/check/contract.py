@@ -15,7 +15,7 @@ from ..kernels.backends import backend
 from ..kernels.prepare import constants
 from ..kernels.program import CONSTANT, NEXT, SPIKE, STATE, STREAM, Program, program
 from ..kernels.scan.scan import ScanResult
-from ..kernels.step import step_function
+from ..kernels.step import Numbers, StepResult, step_function
 from ..lang.evaluate import evaluate
 from ..lang.expr import topological
 from ..models.base import NeuronModel, Values, require_model
@@ -138,27 +138,34 @@ def _grouped(
     return {**pairs, "the parameters": tuple(joined)}  # type: ignore[dict-item]
 
 
+def step_of_methods(case: Case) -> Callable[[Numbers, Numbers], StepResult]:
+    """A step by the model's own methods on tensors, in float64."""
+    values = {n: torch.as_tensor(v, dtype=torch.float64) for n, v in case.model.values.items()}
+    dt, solver = torch.tensor(case.dt, dtype=torch.float64), case.solver or default_solver(case.model)
+    return step_function(case.model.bind(values), solver, dt, fire=_fired)
+
+
+def _fired(u: torch.Tensor) -> torch.Tensor:
+    return (u >= 0).to(u.dtype)
+
+
 def _check_trace(case: Case) -> None:
     """A step of the traced program, and a step of the model's own methods on tensors, are the same numbers."""
     first = {n: float(v.flat[0]) for n, v in case.model.values.items() if isinstance(v, np.ndarray)}
     if first:  # the trace is the same for any values
         case = dataclasses.replace(case, model=case.model.replace(**first))
-    model, solver = case.model, case.solver or default_solver(case.model)
-    found = _program(case)
-    values = {n: torch.as_tensor(v, dtype=torch.float64) for n, v in model.values.items()}
+    model, found, step = case.model, _program(case), step_of_methods(case)
     dt = torch.tensor(case.dt, dtype=torch.float64)
-    fire = {"fire": lambda u: (u >= 0).to(u.dtype)}
-    step = step_function(model.bind(values), solver, dt, fire=fire["fire"])
     states, streams = case.state(), {**case.streams(), **case.random(found.random)}
     prepared = {f"{CONSTANT}{k}": c for k, c in enumerate(constants(found, model, {}, case.dt, (), dt))}
-    _check_slopes(case, model.bind(values))
+    _check_slopes(case)
     for t in range(case.steps):
         now = {name: rows[t] for name, rows in streams.items()}
         direct = step(states, now)
         _check_finite(case, direct.states, t + 1)
         named = {STATE + n: s for n, s in states.items()} | {STREAM + n: row for n, row in now.items()} | prepared
         names = [NEXT + n for n in states] + ([SPIKE] if found.fires else [])
-        traced = evaluate([found.step.outputs[n] for n in names], named, fire)
+        traced = evaluate([found.step.outputs[n] for n in names], named, {"fire": _fired})
         # A state may be 0 as the balance of large terms, such as a v - a v_rest at rest: then its rounding is theirs.
         largest = max(float(s.abs().max()) for s in states.values())
         like = next(iter(states.values()))
@@ -178,9 +185,10 @@ def _check_finite(case: Case, states: Mapping[str, Any], steps: int) -> None:
             raise NonFiniteError(what, got=f"after {steps} steps of {case.dt:g} ms", mend=mend)
 
 
-def _check_slopes(case: Case, bound: NeuronModel) -> None:
+def _check_slopes(case: Case) -> None:
     """Solvers that read the equations never call ``derivative`` on numbers, so it is compared by itself."""
     model, states = case.model, case.state()
+    bound = model.bind({n: torch.as_tensor(v, dtype=torch.float64) for n, v in model.values.items()})
     shape, streams = (case.batch, case.neurons), {n: x[0] for n, x in case.streams().items()}
     drawn = {n: torch.ones(()).double() for n in model.draws}
     inputs = {n: streams.get(n, torch.zeros(()).double()) for n in model.inputs}
