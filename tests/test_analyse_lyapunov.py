@@ -13,8 +13,8 @@ from spikeloom.analyse import AnalysisError, lyapunov
 from spikeloom.errors import ModelError, ParameterError
 
 # λ_max in 1/ms: REFERENCE's table, and what `two_trajectories` finds over 3e6 ms with a standard error of 0.6 % (the
-# slow test repeats a quarter of that). They agree to 5 % but for 3.1 and 3.25; runs of 1e5 ms scatter by 3 %, so a table
-# made from such runs would be off by as much.
+# slow test repeats a quarter of that). They agree to 5 % but for 3.1 and 3.25; runs of 1e5 ms scatter by 3 %, so a
+# table made from such runs would be off by as much.
 TABLE = {3.0: 0.0092, 3.1: 0.0109, 3.2: 0.0125, 3.25: 0.0127, 3.28: 0.0096}
 LONG = {3.0: 0.00876, 3.1: 0.01010, 3.2: 0.01267, 3.25: 0.01334, 3.28: 0.00983}
 DISPUTED = (3.1, 3.25)
