@@ -17,7 +17,8 @@ from spikeloom.data.augment import random_shifts, shifted
 from spikeloom.errors import ConfigError, FileError, NonFiniteError, ParameterError, ShapeError
 from spikeloom.learn import cross_entropy_of_mean, cross_entropy_of_rate, mean_of_cross_entropy
 from spikeloom.train.evaluate import Task, evaluate
-from spikeloom.train.loop import Epoch, FitSettings, Fitted, fit
+from spikeloom.train.history import Epoch, Step
+from spikeloom.train.loop import FitSettings, Fitted, fit
 from spikeloom.train.progress import Bar, Silent, show_progress
 from spikeloom.train.run_folder import open_run_folder
 from spikeloom.train.seeds import batches, derive_seed
@@ -230,11 +231,15 @@ class Terminal(io.StringIO):
         return True
 
 
+def done(epoch: int, samples: int, loss: float) -> Step:
+    return Step(epoch, 1, epoch, samples, 0, loss, 0.0, 0.1)
+
+
 def test_no_bar_without_a_terminal() -> None:
     stream = io.StringIO()
     with show_progress(10, 1, stream) as progress:
         assert isinstance(progress, Silent)
-        progress.step(1, 10, 0.5)
+        progress.step(done(1, 10, 0.5))
     assert stream.getvalue() == ""
 
 
@@ -245,9 +250,9 @@ def test_the_bar_shows_what_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     with show_progress(20, 2, stream) as progress:
         assert isinstance(progress, Bar)
         progress.start("seed 4")
-        progress.step(1, 5, 0.75)
+        progress.step(done(1, 5, 0.75))
         progress.epoch(Epoch(1, 0.7, 0.5, 0.6, 0.875, 0.0625))
-        progress.step(2, 5, 0.75)
+        progress.step(done(2, 5, 0.75))
         progress.note("kept")
     shown = stream.getvalue()
     for part in ("seed 4 2/2", "loss 0.750", "acc 87.5 %", "spikes 0.062", "kept"):

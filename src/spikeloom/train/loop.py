@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 
 from ..data.arrays import Labelled
 from ..errors import NonFiniteError, ParameterError
 from .evaluate import Evaluation, Task, evaluate
+from .history import Epoch, Observer, Step
 from .seeds import batches, derive_seed
 
 
@@ -45,30 +46,6 @@ class FitSettings:
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """One row of the learning curves; ``loss`` and ``accuracy`` are means over the steps of the epoch."""
-
-    epoch: int
-    loss: float
-    accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    spikes_per_neuron_step: float
-
-
-class Observer(Protocol):
-    """Hears of every step and epoch, for instance to draw a progress bar."""
-
-    def step(self, epoch: int, samples: int, loss: float) -> None:
-        """A step of the optimiser is done."""
-        ...
-
-    def epoch(self, row: Epoch) -> None:
-        """An epoch and its validation are done."""
-        ...
-
-
-@dataclass(frozen=True)
 class Fitted:
     """The result: the tensors of the best epoch, which the network also holds, and the learning curves."""
 
@@ -96,6 +73,8 @@ def fit(
     optimiser = _adamw(task.net, settings)
     history: list[Epoch] = []
     best: tuple[Epoch, dict[str, torch.Tensor]] | None = None
+    if observer is not None:
+        observer.begin(0, 0)
     with torch.random.fork_rng(devices=_cuda_devices(task)):
         for number in range(1, settings.epochs + 1):
             loss, accuracy = _train_epoch(task, settings, optimiser, train, seed, number, observer)
@@ -151,9 +130,12 @@ def _train_epoch(
         optimiser.step()
         _require_finite_parameters(task.net, epoch, step + 1)
         total += loss.item() * len(index)
-        right += int((y.detach().mean(0).argmax(1) == labels).sum())
+        hits = int((y.detach().mean(0).argmax(1) == labels).sum())
+        right += hits
         if observer is not None:
-            observer.step(epoch, len(index), loss.item())
+            rate = optimiser.param_groups[0]["lr"]
+            count = (epoch - 1) * len(parts) + step + 1
+            observer.step(Step(epoch, step + 1, count, len(index), hits, loss.item(), 0.0, rate))
     return total / len(data), right / len(data)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from .loop import Epoch, Observer
+from .history import Epoch, Observer, Step
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -35,7 +35,10 @@ class Silent:
     def note(self, text: str) -> None:
         """Ignored."""
 
-    def step(self, epoch: int, samples: int, loss: float) -> None:
+    def begin(self, total: int, samples: int) -> None:
+        """Ignored."""
+
+    def step(self, done: Step) -> None:
         """Ignored."""
 
     def epoch(self, row: Epoch) -> None:
@@ -58,14 +61,19 @@ class Bar:
         """Print above the bar."""
         self._bar.console.print(text, highlight=False, markup=False)
 
-    def step(self, epoch: int, samples: int, loss: float) -> None:
+    def begin(self, total: int, samples: int) -> None:
+        """Advance by what an earlier run did."""
+        self._bar.update(self._task, advance=samples)
+
+    def step(self, done: Step) -> None:
         """Advance by the samples of a step."""
         # A single minibatch jumps about; the eye wants the trend.
+        loss = done.loss + done.penalty
         self._loss = loss if self._loss is None else 0.9 * self._loss + 0.1 * loss
         speed = self._bar.tasks[self._task].speed
         facts = f"loss {self._loss:.3f}{self._checked}{f'  {speed:,.0f}/s' if speed else ''}"
-        title = f"{self._title} {epoch}/{self._epochs}"
-        self._bar.update(self._task, advance=samples, description=title, facts=facts)
+        title = f"{self._title} {done.epoch}/{self._epochs}"
+        self._bar.update(self._task, advance=done.samples, description=title, facts=facts)
 
     def epoch(self, row: Epoch) -> None:
         """Remember what the validation said."""
