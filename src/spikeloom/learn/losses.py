@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 
+from ..coding._check import at_least_float32
 from ..coding.layout import check_labels
 from ..errors import ParameterError
 
@@ -57,3 +58,31 @@ def cross_entropy_of_rate(spikes: torch.Tensor, labels: torch.Tensor, *, scale: 
     if not scale > 0:
         raise ParameterError("scale is out of range", got=scale, expected="> 0")
     return cross_entropy_of_mean(scale * spikes, labels)
+
+
+def mean_square_error_of_count(
+    spikes: torch.Tensor, labels: torch.Tensor, *, right: float, wrong: float
+) -> torch.Tensor:
+    r"""Spikes against wanted spikes: :math:`(n_{bc} - \hat n_{bc})^2`, averaged over batch and classes.
+
+    :math:`n_{bc}` counts the spikes of class c over all T steps, and :math:`\hat n` is ``right`` for the label's
+    neuron and ``wrong`` for the others, in spikes per sequence (not per step). A neuron at its wanted count has no
+    gradient, silent ones are pulled up like any other. ``spikes`` [T, B, C], ``labels`` [B] are class indices.
+
+    Source: Shrestha and Orchard 2018, "SLAYER: spike layer error reassignment in time", its loss for classification.
+
+    Raises :class:`ShapeError` for another layout, :class:`ParameterError` for labels that are no class indices and
+    unless 0 <= ``wrong`` < ``right``, and ``right`` can be reached within T steps.
+
+    >>> spikes = torch.tensor([[[1.0, 1.0]], [[1.0, 0.0]], [[1.0, 0.0]]])   # 3 spikes and 1
+    >>> mean_square_error_of_count(spikes, torch.tensor([0]), right=3, wrong=0).item()   # (0 + 1) / 2
+    0.5
+    """
+    check_labels(spikes, labels)
+    if not 0 <= wrong < right <= len(spikes):
+        expected = f"0 <= wrong < right <= T = {len(spikes)}"
+        mend = "Both are spikes per sequence."
+        raise ParameterError("wanted counts", got=f"right {right}, wrong {wrong}", expected=expected, mend=mend)
+    count = at_least_float32(spikes).sum(0)
+    wanted = torch.full_like(count, float(wrong)).scatter_(1, labels.to(count.device)[:, None], float(right))
+    return torch.nn.functional.mse_loss(count, wanted)
