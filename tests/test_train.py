@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ from spikeloom.errors import ConfigError, FileError, NonFiniteError, ParameterEr
 from spikeloom.learn import cross_entropy_of_mean, cross_entropy_of_rate, mean_of_cross_entropy
 from spikeloom.train.evaluate import Task, evaluate
 from spikeloom.train.history import Epoch, Step
-from spikeloom.train.loop import FitSettings, Fitted, fit
+from spikeloom.train.loop import Fitted, fit
+from spikeloom.train.optimiser import make_optimiser, make_schedule
 from spikeloom.train.progress import Bar, Silent, show_progress
 from spikeloom.train.run_folder import open_run_folder
 from spikeloom.train.seeds import batches, derive_seed
+from spikeloom.train.settings import FitSettings
 
 # -- losses
 
@@ -154,11 +157,70 @@ def test_every_batch_is_seen_once_and_the_last_may_be_smaller() -> None:
     assert not np.array_equal(parts[0], batches(200, 32, seed=6, epoch=2)[0])
 
 
-def test_cosine_schedule() -> None:
-    assert [SETTINGS.rate_at(p) for p in (0.0, 1 / 3, 0.5, 1.0)] == pytest.approx([0.05, 0.0375, 0.025, 0.0])
-    assert FitSettings(1, 0.1, 0.0, 1, 1.0, "constant").rate_at(0.9) == 0.1
-    with pytest.raises(ParameterError, match="epochs: got 0"):
-        FitSettings(0, 0.1, 0.0, 1, 1.0)
+def rates(settings: FitSettings, steps: int) -> list[float]:
+    optimiser = make_optimiser(torch.nn.Linear(2, 2), settings)
+    schedule = make_schedule(optimiser, settings, steps)
+    found = []
+    for _ in range(steps):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        schedule.step()
+    return found
+
+
+def test_schedules() -> None:
+    cosine = [0.05 * (1 + math.cos(math.pi * k / 6)) / 2 for k in range(6)]
+    assert rates(SETTINGS, 6) == pytest.approx(cosine)
+    assert rates(replace(SETTINGS, schedule="constant"), 3) == [0.05] * 3
+    # Two of eight steps rise by equal parts, then the cosine over the six that are left.
+    assert rates(replace(SETTINGS, warmup=0.25), 8) == pytest.approx([0.05 / 3, 0.1 / 3, *cosine])
+    cycle = rates(replace(SETTINGS, schedule="one-cycle"), 100)
+    assert cycle.index(max(cycle)) == 29
+    assert (max(cycle), cycle[-1]) == pytest.approx((0.05, 0.0), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("epochs", 0, "epochs: got 0, expected at least 1"),
+        ("accumulate", 0, "accumulate: got 0"),
+        ("truncate", -1, "truncate: got -1"),
+        ("warmup", 1.0, "warmup: got 1.0"),
+    ],
+)
+def test_settings_that_make_no_training(field: str, value: float, said: str) -> None:
+    with pytest.raises(ParameterError, match=said):
+        replace(SETTINGS, **{field: value})
+    with pytest.raises(ParameterError, match="exclude each other"):
+        replace(SETTINGS, truncate=5, recompute=5)
+    with pytest.raises(ParameterError, match="rise of its own"):
+        replace(SETTINGS, warmup=0.1, schedule="one-cycle")
+
+
+def test_sgd_is_torch_s() -> None:
+    settings = replace(SETTINGS, optimiser="sgd", momentum=0.5, schedule="constant", epochs=1, batch_size=200, clip=1e9)
+    made = task()
+    weight = made.net.linear.weight.detach().clone()  # type: ignore[union-attr]
+    made.net.drop.p = 0.0  # type: ignore[union-attr]
+    fit(made, settings, TRAIN, VALIDATION, seed=0)
+    w = weight.clone().requires_grad_()
+    bias = task().net.linear.bias.detach()  # type: ignore[union-attr]
+    loss = torch.nn.functional.cross_entropy(
+        torch.nn.functional.linear(torch.from_numpy(TRAIN.x), w, bias), torch.from_numpy(TRAIN.y)
+    )
+    (gradient,) = torch.autograd.grad(loss, w)
+    # Nesterov's first step: g + momentum * g.
+    assert torch.allclose(made.net.linear.weight, weight - 0.05 * 1.5 * gradient, atol=1e-6)  # type: ignore[union-attr]
+
+
+def test_accumulation_gives_the_gradient_of_the_batch() -> None:
+    whole, parts = (task() for _ in range(2))
+    for made, pieces in ((whole, 1), (parts, 3)):
+        made.net.drop.p = 0.0  # type: ignore[union-attr]
+        fit(made, replace(SETTINGS, accumulate=pieces), TRAIN, VALIDATION, seed=0)
+    for a, b in zip(whole.net.parameters(), parts.net.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+        assert not torch.equal(a, b)  # another order of summation: it did run in parts
 
 
 def test_decay_reaches_weights_only() -> None:
@@ -195,7 +257,7 @@ def failing_at(call: int, value: float) -> Callable[[torch.Tensor, torch.Tensor]
 @pytest.mark.parametrize(("call", "where"), [(1, "epoch 1, step 1"), (7, "epoch 1, step 7"), (10, "epoch 2, step 2")])
 def test_a_loss_that_is_not_finite(call: int, where: str, value: float) -> None:
     # 7 steps in an epoch and one call for the validation.
-    with pytest.raises(NonFiniteError, match=f"the loss is not finite in {where}: got {value}"):
+    with pytest.raises(NonFiniteError, match=f"the loss is not finite, in {where}: got {value}"):
         run_fit(loss=failing_at(call, value))
 
 

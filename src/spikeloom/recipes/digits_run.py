@@ -22,12 +22,13 @@ from ..nn.recording import record
 from ..report.training import LayerActivity, TrainingReport, write_training_report
 from ..train.checkpoint import save_checkpoint
 from ..train.evaluate import Evaluation, Task, evaluate
-from ..train.loop import FitSettings, Fitted, fit
+from ..train.loop import Fitted, fit
 from ..train.metrics import confusion, mean_and_sd
 from ..train.progress import show_progress
 from ..train.provenance import machine, versions
 from ..train.run_folder import RunFolder, plain_config
 from ..train.seeds import derive_seed
+from ..train.settings import FitSettings
 from ..train.threads import torch_threads
 from .digits import DigitsConfig
 

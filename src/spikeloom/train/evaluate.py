@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +22,15 @@ class Task:
 
     ``net(x)`` returns ``(y, state)``; ``encode(images, seed)`` makes ``x`` [T, B, ...] from images [B, ...], using no
     other randomness than ``seed``; ``loss(y, labels)`` returns a scalar tensor; ``augment(images, seed)`` varies
-    training images and is used for nothing else.
+    training images and is used for nothing else. ``penalty(spikes)``, from the spikes ``[T, B, ...]`` of every layer by
+    name, returns what is added to the loss in training.
     """
 
     net: torch.nn.Module
     encode: Callable[[torch.Tensor, int], torch.Tensor]
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     augment: Callable[[torch.Tensor, int], torch.Tensor] | None = None
+    penalty: Callable[[Mapping[str, torch.Tensor]], torch.Tensor] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -58,12 +60,19 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(task: Task, data: Labelled, *, seed: int, batch_size: int = 256) -> Evaluation:
-    """Run ``data`` through the network in evaluation mode; ``seed`` is that of the encoder."""
+def evaluate(
+    task: Task, data: Labelled, *, seed: int, batch_size: int = 256, between: Callable[[], None] | None = None
+) -> Evaluation:
+    """Run ``data`` through the network in evaluation mode; ``seed`` is that of the encoder.
+
+    ``between`` is called before each batch and may raise, for instance to stop.
+    """
     task.net.eval()
     predicted, hits, loss = [], Accuracy(0, 0, 0, 0), 0.0
     counts: dict[str, tuple[float, int]] = {}
     for number, start in enumerate(range(0, len(data), batch_size)):
+        if between is not None:
+            between()
         images, labels = task.batch(data, slice(start, start + batch_size))
         with record(task.net) as recording:
             y, _ = task.net(task.encode(images, derive_seed(seed, "evaluate", number)))

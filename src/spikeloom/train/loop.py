@@ -1,48 +1,27 @@
 """Gradient descent on a network, with the model chosen on the validation set.
 
-The order of the samples, the encoder's spikes and the learning rate are functions of (seed, epoch, step), not
-of the state of a generator, so that a training can be taken up again anywhere.
+The order of the samples and every random draw are functions of (seed, epoch, step), not of the state of a generator, so
+that a training can be taken up again anywhere, to the bit.
 """
 
 from __future__ import annotations
 
-import math
+import time
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from ..data.arrays import Labelled
-from ..errors import NonFiniteError, ParameterError
+from ..errors import NonFiniteError
 from .evaluate import Evaluation, Task, evaluate
+from .finite import require_finite, require_finite_parameters
 from .history import Epoch, Observer, Step
+from .optimiser import make_optimiser, make_schedule
 from .seeds import batches, derive_seed
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """AdamW and its schedule; ``clip`` is the largest norm of the gradient."""
-
-    epochs: int
-    learning_rate: float
-    weight_decay: float
-    batch_size: int
-    clip: float
-    schedule: Literal["cosine", "constant"] = "cosine"
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ParameterError(name, got=getattr(self, name), expected="at least 1")
-
-    def rate_at(self, progress: float) -> float:
-        """The learning rate when the fraction ``progress`` of all steps is done.
-
-        >>> FitSettings(1, 0.1, 0.0, 1, 1.0).rate_at(0.5)
-        0.05
-        """
-        factor = 0.5 * (1.0 + math.cos(math.pi * progress)) if self.schedule == "cosine" else 1.0
-        return self.learning_rate * factor
+from .settings import FitSettings
+from .snapshot import Keep, Training
+from .step import Outcome, add_gradient
+from .stop import StoppedError, StopRequest
 
 
 @dataclass(frozen=True)
@@ -62,110 +41,144 @@ def fit(
     *,
     seed: int,
     observer: Observer | None = None,
+    keep: Keep | None = None,
+    stop: StopRequest | None = None,
 ) -> Fitted:
-    """Train ``task.net`` in place and leave it as it was after the epoch with the best validation.
+    """Train ``task.net`` in place and leave it as it was after the best epoch (see ``FitSettings.choose``).
 
-    Best is the lowest validation loss: accuracy on a few hundred samples ties and jumps where the loss does not. The
-    same seed gives the same result, bit by bit, on the same machine with the same number of threads; torch's own
-    generator is left as it was. Raises :class:`NonFiniteError`, naming epoch and step, when the loss, the gradient or
-    a parameter is no longer finite.
+    With ``keep`` checkpoints are written, and a training that is found there goes on, bit by bit as if it had never
+    stopped; ``stop`` ends it after the present step, with a checkpoint. The same seed gives the same result, bit by
+    bit, on the same machine with the same number of threads; torch's own generator is left as it was.
+
+    Raises :class:`NonFiniteError`, naming layer, epoch, step and the last checkpoint, when the loss, a state, the
+    gradient or a parameter is no longer finite; :class:`StoppedError` when ``stop`` asked for it; :class:`FileError`
+    when a checkpoint cannot be written or read; :class:`ConfigError` when one was made with other settings.
     """
-    optimiser = _adamw(task.net, settings)
-    history: list[Epoch] = []
-    best: tuple[Epoch, dict[str, torch.Tensor]] | None = None
-    if observer is not None:
-        observer.begin(0, 0)
-    with torch.random.fork_rng(devices=_cuda_devices(task)):
-        for number in range(1, settings.epochs + 1):
-            loss, accuracy = _train_epoch(task, settings, optimiser, train, seed, number, observer)
-            row = _row(number, loss, accuracy, _validate(task, validation, seed, number))
-            history.append(row)
-            if observer is not None:
-                observer.epoch(row)
-            if best is None or row.validation_loss < best[0].validation_loss:
-                best = row, {name: tensor.detach().clone() for name, tensor in task.net.state_dict().items()}
+    optimiser = make_optimiser(task.net, settings)
+    schedule = make_schedule(optimiser, settings, settings.steps(len(train)) * settings.epochs)
+    run = _Run(task, Training(settings, seed, task.net, optimiser, schedule), train, validation, observer, keep, stop)
+    if keep is not None and keep.last.exists():
+        run.training.restore(keep.last)
+    with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
+        run.all_epochs()
+    best = run.training.best
     assert best is not None  # epochs is at least 1
     task.net.load_state_dict(best[1])
-    return Fitted(best[1], best[0], tuple(history))
+    return Fitted(best[1], best[0], tuple(run.training.history))
 
 
-def _adamw(net: torch.nn.Module, settings: FitSettings) -> torch.optim.AdamW:
-    # Decay belongs to weights; on a bias or a time constant it would pull towards a value that means nothing.
-    parameters = [p for p in net.parameters() if p.requires_grad]
-    weights, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.learning_rate)
+@dataclass
+class _Run:
+    """A training with what it trains on, tells and obeys."""
+
+    task: Task
+    training: Training
+    train: Labelled
+    validation: Labelled
+    observer: Observer | None
+    keep: Keep | None
+    stop: StopRequest | None
+
+    def all_epochs(self) -> None:
+        now = self.training
+        if self.observer is not None:
+            steps = (now.epoch - 1) * now.settings.steps(len(self.train)) + now.step
+            self.observer.begin(steps, (now.epoch - 1) * len(self.train) + now.sums.samples)
+        try:
+            while not now.done:
+                self._steps()
+                self._end_of_epoch()
+        except NonFiniteError as error:
+            raise self._with_checkpoint(error) from error
+
+    def _steps(self) -> None:
+        now = self.training
+        self.task.net.train()
+        parts = batches(len(self.train), now.settings.batch_size, now.seed, now.epoch)
+        while now.step < len(parts):
+            began = time.perf_counter()
+            rate = now.optimiser.param_groups[0]["lr"]
+            outcome = self._step(*self.task.batch(self.train, parts[now.step]))
+            now.step += 1
+            now.sums += outcome
+            now.time_s += time.perf_counter() - began
+            if self.observer is not None:
+                total, count = (now.epoch - 1) * len(parts) + now.step, outcome.samples
+                loss, penalty = outcome.loss / count, outcome.penalty / count
+                self.observer.step(Step(now.epoch, now.step, total, count, outcome.hits, loss, penalty, rate))
+            self._stop_if_asked()
+            if self.keep is not None and self.keep.every and now.step % self.keep.every == 0:
+                now.save(self.keep)
+
+    def _step(self, images: torch.Tensor, labels: torch.Tensor) -> Outcome:
+        """One step of the optimiser."""
+        now, settings = self.training, self.training.settings
+        where = f"epoch {now.epoch}, step {now.step + 1}"
+        key = derive_seed(now.seed, "step", now.epoch, now.step)
+        now.optimiser.zero_grad(set_to_none=True)
+        outcome = Outcome()
+        size = -(-len(labels) // settings.accumulate)
+        for number, (x, y) in enumerate(zip(images.split(size), labels.split(size), strict=True)):
+            part = derive_seed(key, "part", number) if number else key
+            _seed_modules(self.task.device, part)
+            outcome += add_gradient(self.task, settings, x, y, part, len(y) / len(labels), where)
+        norm = torch.nn.utils.clip_grad_norm_(self.task.net.parameters(), settings.clip)
+        require_finite(norm.item(), "the norm of the gradient", where)
+        now.optimiser.step()
+        now.schedule.step()
+        require_finite_parameters(self.task.net, where)
+        return outcome
+
+    def _end_of_epoch(self) -> None:
+        now = self.training
+        checked = self._validate()
+        loss, accuracy = now.sums.loss / now.sums.samples, now.sums.hits / now.sums.samples
+        row = Epoch(
+            now.epoch, loss, accuracy, checked.loss, checked.accuracy.correct, checked.spikes_per_neuron_step,
+            round(now.time_s, 3),
+        )  # fmt: skip
+        now.history.append(row)
+        if now.best is None or _better(row, now.best[0], now.settings.choose):
+            now.best = row, {name: tensor.detach().clone() for name, tensor in now.net.state_dict().items()}
+            if self.keep is not None:
+                now.save_best(self.keep)
+        now.epoch, now.step, now.sums, now.time_s = now.epoch + 1, 0, Outcome(), 0.0
+        if self.keep is not None:
+            now.save(self.keep)
+        if self.observer is not None:
+            self.observer.epoch(row)
+
+    def _validate(self) -> Evaluation:
+        seed, epoch = derive_seed(self.training.seed, "validation"), self.training.epoch
+        try:
+            checked = evaluate(self.task, self.validation, seed=seed, between=self._stop_if_asked)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{error.what}, in the validation after epoch {epoch}", got=error.got) from error
+        require_finite(checked.loss, "the validation loss", f"epoch {epoch}, its end")
+        return checked
+
+    def _stop_if_asked(self) -> None:
+        if not self.stop:
+            return
+        now, mend = self.training, ""
+        if self.keep is not None:
+            now.save(self.keep)
+            mend = "Go on with --resume."
+        what = f"stopped after epoch {now.epoch}, step {now.step}"
+        raise StoppedError(what, number=self.stop.number, mend=mend)
+
+    def _with_checkpoint(self, error: NonFiniteError) -> NonFiniteError:
+        """The same error with the last checkpoint from before it."""
+        if self.keep is None or not self.keep.last.exists():
+            return error
+        mend = f"{error.mend} The last good checkpoint is {self.keep.last}.".strip()
+        return NonFiniteError(error.what, got=error.got, expected=error.expected, mend=mend)
 
 
-def _train_epoch(
-    task: Task,
-    settings: FitSettings,
-    optimiser: torch.optim.Optimizer,
-    data: Labelled,
-    seed: int,
-    epoch: int,
-    observer: Observer | None,
-) -> tuple[float, float]:
-    task.net.train()
-    parts = batches(len(data), settings.batch_size, seed, epoch)
-    total, right = 0.0, 0
-    for step, index in enumerate(parts):
-        key = derive_seed(seed, "step", epoch, step)
-        _seed_modules(task.device, key)
-        for group in optimiser.param_groups:
-            group["lr"] = settings.rate_at((epoch - 1 + step / len(parts)) / settings.epochs)
-        images, labels = task.batch(data, index)
-        if task.augment is not None:
-            images = task.augment(images, derive_seed(key, "augment"))
-        y, _ = task.net(task.encode(images, key))
-        loss = task.loss(y, labels)
-        _require_finite(loss.item(), "the loss", epoch, step + 1)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(task.net.parameters(), settings.clip)
-        _require_finite(norm.item(), "the norm of the gradient", epoch, step + 1)
-        optimiser.step()
-        _require_finite_parameters(task.net, epoch, step + 1)
-        total += loss.item() * len(index)
-        hits = int((y.detach().mean(0).argmax(1) == labels).sum())
-        right += hits
-        if observer is not None:
-            rate = optimiser.param_groups[0]["lr"]
-            count = (epoch - 1) * len(parts) + step + 1
-            observer.step(Step(epoch, step + 1, count, len(index), hits, loss.item(), 0.0, rate))
-    return total / len(data), right / len(data)
-
-
-def _validate(task: Task, data: Labelled, seed: int, epoch: int) -> Evaluation:
-    try:
-        checked = evaluate(task, data, seed=derive_seed(seed, "validation"))
-    except NonFiniteError as error:
-        raise NonFiniteError(f"{error.what}, in the validation after epoch {epoch}", got=error.got) from error
-    _require_finite(checked.loss, "the validation loss", epoch, "its end")
-    return checked
-
-
-def _row(number: int, loss: float, accuracy: float, checked: Evaluation) -> Epoch:
-    return Epoch(number, loss, accuracy, checked.loss, checked.accuracy.correct, checked.spikes_per_neuron_step)
-
-
-def _require_finite(value: float, what: str, epoch: int, step: int | str) -> None:
-    if not math.isfinite(value):
-        where = f"epoch {epoch}, {f'step {step}' if isinstance(step, int) else step}"
-        mend = "Lower the learning rate, or look for an input far outside [0, 1]."
-        raise NonFiniteError(f"{what} is not finite in {where}", got=value, expected="a finite number", mend=mend)
-
-
-def _require_finite_parameters(net: torch.nn.Module, epoch: int, step: int) -> None:
-    # A threshold hides NaN, because NaN >= threshold is false: a broken layer would just fall silent.
-    if math.isfinite(torch.nn.utils.get_total_norm(list(net.parameters())).item()):
-        return
-    broken = [name for name, p in net.named_parameters() if not bool(torch.isfinite(p).all())]
-    what = f"parameter {broken[0]}" if broken else "the norm of the parameters"
-    _require_finite(math.nan, what, epoch, step)
+def _better(row: Epoch, best: Epoch, choose: str) -> bool:
+    if choose == "accuracy" and row.validation_accuracy != best.validation_accuracy:
+        return row.validation_accuracy > best.validation_accuracy
+    return row.validation_loss < best.validation_loss
 
 
 def _seed_modules(device: torch.device, key: int) -> None:
@@ -175,5 +188,4 @@ def _seed_modules(device: torch.device, key: int) -> None:
         torch.cuda.manual_seed(key)
 
 
-def _cuda_devices(task: Task) -> list[torch.device]:
-    return [task.device] if task.device.type == "cuda" else []
+__all__ = ["FitSettings", "Fitted", "Keep", "fit"]
