@@ -427,7 +427,7 @@ def test_a_network_without_spikes_has_no_jitter_and_says_so() -> None:
     task, data = small_task(twin=True), random_data(20)
     curves = robustness_curves(task, data, standard_sweeps(), seed=0, repeats=1)
     assert [bool(c.skipped) for c in curves] == [False, False, True, False, False]
-    assert "without spikes" in curves[2].plain()["skipped"]
+    assert "no spikes to move" in curves[2].plain()["skipped"]
     with pytest.raises(ParameterError, match="no spike times"), SpikeJitter(1.0).applied(task, 0):
         pass
 

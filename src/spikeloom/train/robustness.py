@@ -121,9 +121,7 @@ def _curve(
     first = sweep[0]
     levels = tuple(float(p.level) for p in sweep)
     if first.needs_spikes and not has_spikes(task.net):
-        return Curve(
-            first.title, first.unit, levels, (), (), f"{first.title}: a network without spikes has no such thing"
-        )
+        return Curve(first.title, first.unit, levels, (), (), "it has no spikes to move")
     rows: list[list[Evaluation]] = []
     for perturbation in sweep:
         if perturbation.level == 0:
