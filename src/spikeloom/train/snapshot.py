@@ -130,7 +130,7 @@ def load_network(net: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path
     own = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if own != found:
-        name = next(n for n in [*own, *found] if own.get(n) != found.get(n))
+        name = next(n for n in [*own, *sorted(found)] if own.get(n) != found.get(n))
         if name in own and name in found:
             difference = f"{name} has shape {found[name]}, here {own[name]}"
         else:
