@@ -1,5 +1,6 @@
 """Torch modules: clock-driven, differentiable, stateless between calls."""
 
+from .batch_norm import BatchNorm, BatchNormThroughTime, TemporalBatchNorm, ThresholdBatchNorm
 from .containers import Residual, Sequential
 from .dropout import Dropout
 from .layer import Layer
@@ -7,4 +8,16 @@ from .neuron import Neuron
 from .recurrent import Recurrent
 from .state import State
 
-__all__ = ["Dropout", "Layer", "Neuron", "Recurrent", "Residual", "Sequential", "State"]
+__all__ = [
+    "BatchNorm",
+    "BatchNormThroughTime",
+    "Dropout",
+    "Layer",
+    "Neuron",
+    "Recurrent",
+    "Residual",
+    "Sequential",
+    "State",
+    "TemporalBatchNorm",
+    "ThresholdBatchNorm",
+]
