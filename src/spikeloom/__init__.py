@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analyse, errors, fitting, learn, nn, plot, solvers, stimuli, surrogates, units
+    from . import analyse, energy, errors, fitting, learn, nn, plot, solvers, stimuli, surrogates, units
     from .check import check_model
     from .coding import decode, encode
     from .data.current_clamp import Recording, load_recording
@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from .units import Hz, Mohm, ms, mV, nA, nS, pA, pF, second, uA_per_cm2, uF_per_cm2
 
 _MODULES = {
+    "energy": "energy",
     "errors": "errors",
     "fitting": "fitting",
     "learn": "learn",
@@ -127,7 +128,7 @@ __all__ = [
     "NeuronModel", "Noisy", "OrnsteinUhlenbeck", "Peak", "QIF", "Rates", "Recording", "Refractory",
     "Relaxation", "ResetRule", "Sigmoid", "SpikeThreshold", "SpikeloomError", "State", "TraubMiles", "Triangle",
     "TsodyksMarkram", "VoltageThreshold", "WangBuzsaki", "With", "analyse", "backend", "check_model", "decode",
-    "draw", "encode", "errors", "fit", "fitting", "gate", "input", "integral", "last_kernels", "learn",
+    "draw", "encode", "energy", "errors", "fit", "fitting", "gate", "input", "integral", "last_kernels", "learn",
     "load_recording", "mV", "math", "ms", "nA", "nS", "nn", "option", "pA", "pF", "param", "plot", "record",
     "scan", "second", "simulate", "solvers", "state", "stimuli", "surrogates", "timer", "uA_per_cm2",
     "uF_per_cm2", "units",
