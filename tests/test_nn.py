@@ -80,6 +80,32 @@ def test_sequential_applies_plain_modules_to_every_step():
     assert len(state) == 0
 
 
+@pytest.mark.parametrize(
+    "module", [torch.nn.Linear(4, 3), torch.nn.Conv2d(2, 3, 3), torch.nn.MaxPool2d(2), torch.nn.BatchNorm2d(2)]
+)
+def test_a_repeated_image_gives_what_its_copies_give(module):
+    image = seeded(3, 2, 4, 4).requires_grad_()
+    net = sl.nn.Sequential(module)
+    weights = seeded(5, *net(image.expand(5, *image.shape))[0].shape[1:])
+    results = []
+    for x in (image.expand(5, *image.shape), image.repeat(5, 1, 1, 1, 1)):
+        y, _ = net(x)
+        results.append([y, *torch.autograd.grad((y * weights).sum(), [image, *module.parameters()])])
+    for once, every in zip(*results, strict=True):
+        torch.testing.assert_close(once, every)
+
+
+def test_a_repeated_image_is_convolved_once_unless_somebody_listens():
+    image, conv, shapes = seeded(3, 1, 4, 4), torch.nn.Conv2d(1, 2, 3), []
+    y, _ = sl.nn.Sequential(conv)(image.expand(5, *image.shape))
+    assert y.stride(0) == 0
+    handle = conv.register_forward_hook(lambda module, args, result: shapes.append(tuple(args[0].shape)))
+    listened, _ = sl.nn.Sequential(conv)(image.expand(5, *image.shape))
+    handle.remove()
+    assert shapes == [(15, 1, 4, 4)]
+    torch.testing.assert_close(y, listened)
+
+
 def test_batch_norm_averages_over_time_and_batch():
     x = seeded(6, 5, 3)
     y, _ = sl.nn.Sequential(torch.nn.BatchNorm1d(3, affine=False))(x)

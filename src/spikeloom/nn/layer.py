@@ -11,6 +11,7 @@ import torch
 from ..errors import ModelError, ShapeError, SpikeloomError, StateError
 from ..kernels.spike_linear.linear import spike_linear
 from .linear import plain_linear
+from .repeated import repeats
 from .state import State
 
 _PLACE = "in layer "
@@ -60,11 +61,16 @@ def run_inner(name: str, layer: torch.nn.Module, x: torch.Tensor, state: Any) ->
 
 
 def over_time(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """A module without state, called once on ``T * B`` samples; batch norm so averages over time and batch."""
+    """A module without state, called once on ``T * B`` samples; batch norm so averages over time and batch.
+
+    An input that is one image repeated, as ``encode.direct`` makes it, goes through a plain map once, and the result is
+    repeated in its place.
+    """
+    repeated = repeats(module, x)
     try:
-        y = _called(module, x.flatten(0, 1))
+        y = _called(module, x[0] if repeated else x.flatten(0, 1))
         if isinstance(y, torch.Tensor):
-            return y.unflatten(0, x.shape[:2])
+            return y.expand(x.shape[0], *y.shape) if repeated else y.unflatten(0, x.shape[:2])
     except RuntimeError as error:
         if x.dim() > 2:
             raise

@@ -18,17 +18,23 @@ def plain_linear(module: torch.nn.Module, x: torch.Tensor) -> bool:
     tensor is of a class of its own or belongs to a torch.func transform, under autocast, and while torch compiles
     or traces, which would fix today's choice for ever.
     """
-    if type(module) is not torch.nn.Linear or "forward" in module.__dict__ or torch.compiler.is_compiling():
+    if type(module) is not torch.nn.Linear or torch.compiler.is_compiling():
         return False
     if not (x.dim() >= 2 and x.numel() and crossover(x.numel() // x.shape[-1], x.shape[-1], module.out_features)):
         return False
-    if any(getattr(module, h) for h in _HOOKS) or any(getattr(torch_module, "_global" + h) for h in _HOOKS):
+    if hooked(module):
         return False
     if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing():  # type: ignore[reportPrivateImportUsage]
         return False
     tensors = [x, module.weight, *([] if module.bias is None else [module.bias])]
     plain = all(type(t) in (torch.Tensor, torch.nn.Parameter) and _is_cpu_float32(t) for t in tensors)
     return plain and x.shape[-1] == module.in_features and choose("cpu").name == "cpu"
+
+
+def hooked(module: torch.nn.Module) -> bool:
+    """Whether somebody listens to calls of ``module``, or put another ``forward`` into it."""
+    listened = any(getattr(module, h) for h in _HOOKS) or any(getattr(torch_module, "_global" + h) for h in _HOOKS)
+    return listened or "forward" in module.__dict__
 
 
 def _is_cpu_float32(x: torch.Tensor) -> bool:
