@@ -14,6 +14,7 @@ from spikeloom.data.arrays import Labelled
 from spikeloom.errors import ParameterError
 from spikeloom.learn.losses import cross_entropy_of_mean
 from spikeloom.nets.mlp import mlp
+from spikeloom.nets.twin import ann_twin
 from spikeloom.nn.recording import record
 from spikeloom.train.evaluate import Task, evaluate
 from spikeloom.train.perturbations import (
@@ -56,13 +57,12 @@ def random_data(inputs: int, samples: int = 60, classes: int = 3) -> Labelled:
 
 
 def small_task(seed: int = 0, *, twin: bool = False) -> Task:
-    """A network of 20-30-30-3, or an equal-shaped ANN with the same weights."""
+    """A network of 20-30-30-3, or its twin with the same weights."""
     torch.manual_seed(seed)
     net = mlp([20, 30, 30, 3], sl.LIF(tau=5.0, v_threshold=0.3), sl.LI(tau=5.0))
-    if twin:
-        linear = [m for m in net if isinstance(m, torch.nn.Linear)]
-        net = sl.nn.Sequential(linear[0], torch.nn.ReLU(), linear[1], torch.nn.ReLU(), linear[2])
-    return Task(net, lambda x, key: sl.encode.direct(x, 1 if twin else 6), cross_entropy_of_mean)
+    return Task(
+        ann_twin(net) if twin else net, lambda x, key: sl.encode.direct(x, 1 if twin else 6), cross_entropy_of_mean
+    )
 
 
 def spikes_everywhere(steps: int, batch: int, neurons: int) -> torch.Tensor:
@@ -188,6 +188,14 @@ def test_weight_noise_grows_along_one_direction() -> None:
         with WeightNoise(level).applied(task, 0):
             errors.append(task.net[0].weight.detach() - weight)
     torch.testing.assert_close(errors[1], 2 * errors[0], rtol=1e-3, atol=1e-6)
+
+
+def test_weight_noise_leaves_the_parameters_of_norms() -> None:
+    net = sl.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.LayerNorm((6,)), torch.nn.BatchNorm1d(6))
+    net[2].weight = torch.nn.Parameter(torch.ones(3, 6))  # as norms with a factor per step have
+    with WeightNoise(0.5).applied(passing(net), 0):
+        assert bool((net[2].weight == 1).all())
+        assert bool((net[1].weight == 1).all())
 
 
 def test_weight_noise_leaves_the_parameters_of_neurons() -> None:
@@ -346,8 +354,30 @@ def test_jitter_of_a_recurrent_layer_moves_what_goes_on() -> None:
 def test_a_read_out_that_fires_is_no_hidden_layer() -> None:
     net = mlp([4, 5, 3], sl.LIF(), sl.LIF())
     assert [place.name for place in hidden_places(net)] == ["1"]
-    twin = sl.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
-    assert [place.name for place in hidden_places(twin)] == ["1"]
+    assert [place.name for place in hidden_places(ann_twin(net))] == ["1"]
+    alone = sl.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    assert [place.name for place in hidden_places(alone)] == ["1"]
+
+
+def test_a_convolutional_network_and_its_twin_have_the_same_places() -> None:
+    block = sl.nn.Residual(torch.nn.Conv2d(4, 4, 3, padding=1), sl.nn.ThresholdBatchNorm(4), sl.nn.Neuron(sl.LIF()))
+    net = sl.nn.Sequential(
+        *(torch.nn.Conv2d(1, 4, 3), sl.nn.TemporalBatchNorm(4, 3), sl.nn.Neuron(sl.LIF()), block),
+        *(torch.nn.Flatten(), torch.nn.Linear(4 * 36, 5), sl.nn.Neuron(sl.LI())),
+    )
+    twin = ann_twin(net)
+    assert [place.name for place in hidden_places(net)] == ["2", "3.block.2"]
+    assert [place.name for place in hidden_places(twin)] == ["2", "3.block.2"]
+    kept = []
+    for each, steps in ((net, 3), (twin, 1)):
+        task = Task(each, lambda x, key, steps=steps: sl.encode.direct(x, steps), cross_entropy_of_mean)
+        data = Labelled(np.random.default_rng(0).random((9, 1, 8, 8), np.float32), np.arange(9) % 5)
+        curves = robustness_curves(task, data, standard_sweeps(), seed=0, repeats=1)
+        kept.append([curve.levels for curve in curves if not curve.skipped])
+    assert (len(kept[0]), len(kept[1])) == (5, 4)
+    with WeightNoise(0.3).applied(passing(net), 0), WeightNoise(0.3).applied(passing(twin), 0):
+        assert torch.equal(net[0].weight, twin[0].weight)
+        assert torch.equal(net[5].weight, twin[5].weight)
 
 
 # The same disturbances for a network and its twin

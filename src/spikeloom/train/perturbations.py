@@ -151,7 +151,7 @@ class SpikeJitter(Perturbation):
 class WeightNoise(Perturbation):
     """``w + level * rms(w) * n`` for every weight tensor w, n standard normal, rms its root mean square.
 
-    Weights are parameters with two axes or more; biases, norms and the parameters of neurons stay as they are.
+    Weights are parameters with two axes or more; biases and the parameters of norms and neurons stay as they are.
     """
 
     title: ClassVar[str] = "weight noise"
@@ -185,8 +185,14 @@ class WeightNoise(Perturbation):
 
 
 def _weights(net: torch.nn.Module) -> list[torch.nn.Parameter]:
-    own = {id(p) for module in net.modules() if isinstance(module, Neuron) for p in module.parameters()}
-    return [p for p in net.parameters() if p.ndim > 1 and id(p) not in own]
+    others = {id(p) for module in net.modules() if _has_no_weights(module) for p in module.parameters()}
+    return [p for p in net.parameters() if p.ndim > 1 and id(p) not in others]
+
+
+def _has_no_weights(module: torch.nn.Module) -> bool:
+    # A neuron's parameter per channel, or a norm's factor per step and feature, has several axes as well.
+    norm = hasattr(module, "running_mean") or isinstance(module, torch.nn.LayerNorm | torch.nn.GroupNorm)
+    return norm or isinstance(module, Neuron)
 
 
 Change = Callable[[torch.Tensor, int, int, int], torch.Tensor]  # (y [T, B, ...], layer, batch, first step)
