@@ -10,7 +10,18 @@ import torch
 
 import spikeloom as sl
 from spikeloom.errors import ParameterError, ShapeError
-from spikeloom.nets.conv import ConvBlock, conv_net
+from spikeloom.nets import (
+    RESNET18,
+    RESNET34,
+    ConvBlock,
+    SewBlock,
+    Stage,
+    ann_twin,
+    conv_net,
+    sew_resnet,
+    threshold_norm,
+    vgg,
+)
 
 Build = Callable[[], sl.nn.Layer]
 NEURON, READOUT = sl.LIF(tau=2.0), sl.LI(tau=2.0)
@@ -21,7 +32,21 @@ def small_conv() -> sl.nn.Layer:
     return conv_net((2, 12, 12), 5, NEURON, READOUT, blocks=blocks, hidden=(16,), dropout=0.25, learn=("tau",))
 
 
-NETS: dict[str, Build] = {"conv": small_conv}
+def small_vgg(depth: int, norm: Callable[[int], torch.nn.Module] | None = None) -> sl.nn.Layer:
+    return vgg(depth, (2, 12, 12), 5, NEURON, READOUT, width=4, norm=norm, learn=("tau",))
+
+
+def small_resnet() -> sl.nn.Layer:
+    return sew_resnet((2, 12, 12), 5, NEURON, READOUT, stages=(Stage(4, 2), Stage(6, 1)), learn=("tau",))
+
+
+NETS: dict[str, Build] = {
+    "conv": small_conv,
+    "vgg5, TEBN": lambda: small_vgg(5, lambda channels: sl.nn.TemporalBatchNorm(channels, 8)),
+    "vgg5, BNTT": lambda: small_vgg(5, lambda channels: sl.nn.BatchNormThroughTime(channels, 8)),
+    "vgg9": lambda: small_vgg(9),
+    "sew": small_resnet,
+}
 
 
 @pytest.fixture(params=NETS)
@@ -50,7 +75,7 @@ def test_a_gradient_reaches_every_parameter(net: sl.nn.Layer) -> None:
 def test_four_steps_are_two_and_two(net: sl.nn.Layer) -> None:
     net.train()
     for _ in range(3):
-        net(images())  # running statistics other than the first ones
+        net(images(8))  # running statistics other than the first ones
     net.eval()
     whole, end = net(images())
     first, state = net(images()[:2])
@@ -78,6 +103,17 @@ def test_a_deep_copy_is_equal_and_apart(net: sl.nn.Layer) -> None:
         for p in net.parameters():
             p.add_(1.0)
     assert torch.equal(twin(images())[0], before)
+
+
+def test_the_artificial_twin_runs_and_learns(net: sl.nn.Layer) -> None:
+    twin = ann_twin(net)
+    assert not any(isinstance(m, sl.nn.Neuron) for m in twin.modules())
+    weights = [m.weight.shape for m in net.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))]
+    assert [m.weight.shape for m in twin.modules() if isinstance(m, (torch.nn.Conv2d, torch.nn.Linear))] == weights
+    y, _ = twin(images(1))
+    assert y.shape == (1, 3, 5)
+    (y * torch.randn(y.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+    assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in twin.parameters())
 
 
 def test_evaluation_leaves_nothing_behind(net: sl.nn.Layer) -> None:
@@ -120,3 +156,83 @@ def test_conv_net_refuses_what_cannot_be() -> None:
         conv_net((28, 28), 2, NEURON, READOUT)
     with pytest.raises(ParameterError, match="width of a layer"):
         conv_net((1, 28, 28), 0, NEURON, READOUT)
+
+
+def convolutions(net: torch.nn.Module) -> list[tuple[int, int]]:
+    return [(m.in_channels, m.out_channels) for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
+
+
+@pytest.mark.parametrize(("depth", "side", "linear"), [(5, 4, 2), (9, 8, 2), (11, 32, 3)])
+def test_a_vgg_has_as_many_layers_as_its_name_says(depth: int, side: int, linear: int) -> None:
+    net = vgg(depth, (3, side, side), 10, NEURON, READOUT, width=2)
+    dense = [m for m in net.modules() if isinstance(m, torch.nn.Linear)]
+    assert len(dense) == linear
+    assert len(convolutions(net)) + len(dense) == depth
+    assert net(torch.rand(1, 2, 3, side, side))[0].shape == (1, 2, 10)
+    with pytest.raises(ShapeError, match="nothing is left"):
+        vgg(depth, (3, side - 1, side), 10, NEURON, READOUT, width=2)
+
+
+def test_vgg11_has_the_channels_of_its_paper() -> None:
+    # Simonyan & Zisserman 2015, table 1, column A.
+    net = vgg(11, (3, 32, 32), 10, NEURON, READOUT)
+    assert [after for _, after in convolutions(net)] == [64, 128, 256, 256, 512, 512, 512, 512]
+    assert [m.out_features for m in net.modules() if isinstance(m, torch.nn.Linear)] == [4096, 4096, 10]
+
+
+def test_resnets_have_the_layers_of_their_names() -> None:
+    for stages, depth in ((RESNET18, 18), (RESNET34, 34)):
+        net = sew_resnet(
+            (3, 32, 32), 10, NEURON, READOUT, stages=[Stage(2 * k + 1, s.blocks) for k, s in enumerate(stages)]
+        )
+        kernels = [m.kernel_size for m in net.modules() if isinstance(m, torch.nn.Conv2d)]
+        assert kernels.count((3, 3)) + 1 == depth  # and the last linear layer; shortcuts are not counted
+        assert kernels.count((1, 1)) == 3
+    assert [s.channels for s in RESNET18] == [64, 128, 256, 512]
+
+
+def test_norms_take_the_threshold_of_the_neuron() -> None:
+    net = vgg(5, (1, 8, 8), 2, sl.LIF(v_rest=-1.0, v_threshold=0.5), READOUT, width=2)
+    assert {m.v_threshold for m in net.modules() if isinstance(m, sl.nn.ThresholdBatchNorm)} == {1.5}
+    with pytest.raises(ParameterError, match="scale of the neuron"):
+        threshold_norm(sl.LIF(v_threshold=torch.tensor([1.0, 2.0]).numpy()))
+
+
+def test_a_silent_branch_makes_a_block_the_identity() -> None:
+    # Fang et al. 2021: with ADD, no spikes in the branch means that the input passes unchanged.
+    torch.manual_seed(0)
+    net = sew_resnet((2, 8, 8), 3, NEURON, READOUT, stages=(Stage(4, 1),))
+    block = next(m for m in net.modules() if isinstance(m, SewBlock))
+    assert block.shortcut is None
+    spikes = (torch.rand(5, 2, 4, 8, 8) < 0.3).float() * torch.randint(1, 4, (5, 2, 4, 8, 8))
+    assert not torch.equal(block(spikes)[0], spikes)
+    last = [m for m in block.modules() if isinstance(m, sl.nn.ThresholdBatchNorm)][-1]
+    with torch.no_grad():
+        last.weight.zero_()
+    assert torch.equal(block(spikes)[0], spikes)
+    x = spikes.requires_grad_()
+    block(x)[0].sum().backward()
+    assert x.grad is not None
+    assert torch.allclose(x.grad, torch.ones_like(x), atol=1e-6)  # and so does the gradient
+
+
+def test_a_block_adds_its_two_paths() -> None:
+    spike = sl.nn.Neuron(sl.IF())  # fires at 1 and more
+    block = SewBlock(spike, sl.nn.Sequential(sl.nn.Neuron(sl.IF())))
+    y, state = block(torch.tensor([[[1.0, 0.0, 0.5]], [[0.0, 1.0, 0.5]]]))
+    assert y.tolist() == [[[2.0, 0.0, 0.0]], [[0.0, 2.0, 2.0]]]
+    assert list(state) == ["branch", "shortcut"]
+
+
+def test_what_sew_refuses() -> None:
+    narrow = sl.nn.Sequential(torch.nn.Linear(3, 2), sl.nn.Neuron(sl.LIF()))
+    with pytest.raises(ShapeError, match=r"branch's output: got \(1, 1, 2\), expected \(1, 1, 3\)"):
+        SewBlock(narrow)(torch.zeros(1, 1, 3))
+    with pytest.raises(ParameterError, match="branch: got Linear"):
+        SewBlock(torch.nn.Linear(3, 3))  # type: ignore[reportArgumentType]
+    with pytest.raises(ParameterError, match="stages"):
+        sew_resnet((1, 8, 8), 2, NEURON, READOUT, stages=())
+    with pytest.raises(ParameterError, match="Stage: blocks"):
+        Stage(4, 0)
+    with pytest.raises(ParameterError, match="depth of a VGG: got 7"):
+        vgg(7, (1, 28, 28), 10, NEURON, READOUT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,10 +11,8 @@ import torch
 from ..errors import ParameterError
 from ..models.base import NeuronModel
 from ..nn import Dropout, Neuron, Sequential
+from .norms import Norm
 from .shapes import checked_image, checked_left, checked_size
-
-Norm = Callable[[int], torch.nn.Module]
-"""Makes the normalisation of a number of channels, such as ``torch.nn.BatchNorm2d``."""
 
 
 @dataclass(frozen=True)
