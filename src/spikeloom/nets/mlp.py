@@ -9,13 +9,21 @@ import torch
 
 from ..errors import ParameterError
 from ..models.base import NeuronModel
-from ..nn import Neuron, Sequential
+from ..nn import Dropout, Neuron, Sequential
 
 
-def mlp(sizes: Sequence[int], neuron: NeuronModel, readout: NeuronModel, *, learn: Sequence[str] = ()) -> Sequential:
+def mlp(
+    sizes: Sequence[int],
+    neuron: NeuronModel,
+    readout: NeuronModel,
+    *,
+    dropout: float = 0.0,
+    learn: Sequence[str] = (),
+) -> Sequential:
     """Linear layers with a spiking ``neuron`` after each but the last, which feeds ``readout``.
 
-    ``sizes`` are the widths from input to output; ``learn`` names parameters of ``neuron`` that are trained.
+    ``sizes`` are the widths from input to output; ``dropout`` is the probability to drop a hidden neuron's spikes for
+    the whole sequence in training; ``learn`` names parameters of ``neuron`` that are trained.
     Maps ``x`` [T, B, sizes[0]] to ``y`` [T, B, sizes[-1]]. Raises :class:`ParameterError` for fewer than two
     sizes.
 
@@ -30,4 +38,5 @@ def mlp(sizes: Sequence[int], neuron: NeuronModel, readout: NeuronModel, *, lear
     modules: list[torch.nn.Module] = []
     for before, after in pairwise(sizes[:-1]):
         modules += [torch.nn.Linear(before, after), Neuron(neuron, learn=tuple(learn))]
+        modules += [Dropout(dropout)] if dropout else []
     return Sequential(*modules, torch.nn.Linear(sizes[-2], sizes[-1]), Neuron(readout))

@@ -20,8 +20,8 @@ class SewBlock(Layer):
     """``y = branch(x) + shortcut(x)``, both of spikes: the ADD of Fang et al. 2021 (arXiv:2102.04159, table 1).
 
     The neurons come before the sum, so that a branch without spikes makes the block the identity, whatever the neuron.
-    What comes out counts spikes, 0, 1, 2 and more, and one block more can add one more:
-    the price is that later layers multiply. ``shortcut`` None passes ``x`` on.
+    What comes out counts spikes: 0, 1, 2 and more, one more with every block. The price is that later layers multiply.
+    ``shortcut`` None passes ``x`` on.
 
     Raises :class:`ShapeError` where the two do not fit.
 

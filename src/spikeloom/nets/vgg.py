@@ -56,7 +56,9 @@ def vgg(
 
     Simonyan & Zisserman 2015 (arXiv:1409.1556; 11 is their configuration A), as used with spikes by Sengupta et al.
     2019 (arXiv:1802.02627) and Kim & Panda 2021 (arXiv:2010.01729; theirs is the 9). ``norm`` is the
-    threshold-dependent batch norm of ``neuron`` unless given. Pooling keeps the largest spike, and the rest is :func:`conv_net`.
+    threshold-dependent batch norm of ``neuron`` unless given. Pooling keeps the largest spike, and the
+    rest is :func:`conv_net`.
+
     Maps ``x`` [T, B, *shape] to ``y`` [T, B, classes]; the sides of an image are at least 4, 8 and 32.
 
     Raises :class:`ParameterError` for another depth, and the errors of :func:`conv_net`.
