@@ -14,7 +14,6 @@ from spikeloom import energy
 from spikeloom.energy.connections import fan_out, windows
 from spikeloom.energy.operations import COSTS, Elementary, elementary
 from spikeloom.energy.profiles import ARITHMETIC, DENSE, LOIHI, NO_REUSE, PROFILES, REUSE, TRUENORTH
-from spikeloom.energy.text import verdict
 from spikeloom.energy.traffic import traffic
 from spikeloom.errors import ModelError, ParameterError, ShapeError
 from spikeloom.lang.expr import LEAVES, OPERATIONS
@@ -415,7 +414,7 @@ def test_chips_price_events_only():
     report = energy.compare(two_layers(x), relu_twin(x), [LOIHI], accuracies=energy.Accuracies(0.9, 0.9))
     assert report.prices[0].total.unpriced == 12  # the multiply-accumulates of the first layer, per sample
     assert report.prices[0].break_even is None
-    assert "12 operations of the spiking net" in verdict(report, report.prices[0])
+    assert "12 operations of the spiking net" in report.prices[0].verdict
     assert "not priced" in str(report)
     with pytest.raises(ParameterError, match="without a price"):
         report.ratio("loihi")
@@ -446,17 +445,17 @@ def test_at_the_break_even_rate_both_cost_the_same(profile):
         layers.append(layer)
     there = energy.compare(dataclasses.replace(run, layers=tuple(layers)), profiles=[profile]).prices[0]
     assert there.total.total == pytest.approx(price.ann_total.total, rel=1e-12)
-    assert f"Break-even at {price.break_even:.3g}" in verdict(energy.compare(run, twin, [profile]), price)
+    assert f"Break-even at {price.break_even:.3g}" in price.verdict
 
 
 def test_where_no_rate_breaks_even():
     x = torch.rand(1, 2, 4)
     report = energy.compare(two_layers(x.expand(50, 2, 4)), relu_twin(x), [ARITHMETIC, DENSE])
     assert [price.break_even for price in report.prices] == [None, None]
-    assert "No spike rate breaks even" in verdict(report, report.prices[0])
+    assert "No spike rate breaks even" in report.prices[0].verdict
     heavy = sl.nn.Sequential(nn.Linear(4, 3, bias=False), nn.ReLU(), nn.Linear(3, 900))
     cheap = energy.compare(two_layers(torch.ones(1, 2, 4)), energy.measure(heavy, [x]), [DENSE])
-    assert verdict(cheap, cheap.prices[0]) == "The cost does not depend on the spike rate."
+    assert cheap.prices[0].verdict == "The cost does not depend on the spike rate."
     silent = energy.compare(two_layers(torch.zeros(1, 2, 4)), relu_twin(x), [ARITHMETIC])
     assert silent.prices[0].break_even is None
 

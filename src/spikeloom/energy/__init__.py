@@ -2,8 +2,9 @@
 
 from .counts import LayerCounts, Measured, Neurons, Synapses
 from .measure import measure
+from .prices import Accuracies, Price
 from .profiles import PROFILES, Cost, DigitalLogic, EventChip, Profile
-from .report import Accuracies, EnergyReport, Price, compare
+from .report import EnergyReport, compare
 
 __all__ = [
     "PROFILES", "Accuracies", "Cost", "DigitalLogic", "EnergyReport", "EventChip", "LayerCounts", "Measured", "Neurons",

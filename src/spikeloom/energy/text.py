@@ -3,51 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from .counts import LayerCounts, Measured
+from .joules import si, total_text
+from .prices import Accuracies, Price
+from .profiles import Cost
 
-if TYPE_CHECKING:
-    from .profiles import Cost
-    from .report import EnergyReport, Price
-
-_PREFIXES = ((1.0, "J"), (1e-3, "mJ"), (1e-6, "µJ"), (1e-9, "nJ"))
 COLUMNS = ("layer", "kind", "input", "dense", "AC", "MAC", "updates", "spikes/neuron/step")
-
-
-def si(joules: float) -> str:
-    """Joules with three digits and a prefix.
-
-    >>> si(1.234e-7), si(0.0), si(2.5e-12)
-    ('123 nJ', '0 J', '2.5 pJ')
-    """
-    if not joules:
-        return "0 J"
-    size, unit = next(((s, u) for s, u in _PREFIXES if abs(joules) >= s * 0.9995), (1e-12, "pJ"))
-    value = joules / size
-    return f"{value:,.0f} {unit}" if abs(value) >= 999.5 else f"{value:.3g} {unit}"
-
-
-def verdict(report: EnergyReport, price: Price) -> str:
-    """The break-even spike rate of one profile, or why there is none, in a sentence.
-
-    Both absolute numbers stand beside it wherever it is printed.
-    """
-    if price.ann_total is None:
-        return "No ANN was measured to compare with."
-    if price.unpriced:
-        nets = ((price.total.unpriced, "the spiking net"), (price.ann_total.unpriced, "the ANN"))
-        lacking = " and ".join(f"{count:,.0f} operations of {who}" for count, who in nets if count)
-        return f"No comparison: this hardware has no price for {lacking}."
-    rate, ann, silent = report.spiking.spikes_per_neuron_step, price.ann_total.total, price.silent
-    if price.break_even is not None:
-        if price.break_even > 1:
-            return "Cheaper than the ANN at any rate up to one spike per neuron and step."
-        return f"Break-even at {price.break_even:.3g} spikes per neuron and step; measured {rate:.3g}."
-    if silent >= ann:
-        what = "neuron updates, input and memory alone"
-        return f"No spike rate breaks even: {what} cost {si(silent)}, the whole ANN {si(ann)}."
-    return "The cost does not depend on the spike rate."
 
 
 def rows(run: Measured) -> list[tuple[str, ...]]:
@@ -76,10 +38,10 @@ def _count(total: int, run: Measured) -> str:
     return f"{mean:,.0f}" if mean >= 100 or float(mean).is_integer() else f"{mean:.3g}"
 
 
-def notes(report: EnergyReport) -> list[str]:
+def notes(spiking: Measured, ann: Measured | None, accuracies: Accuracies | None) -> list[str]:
     """What a reader has to know beside the numbers."""
     found = []
-    for name, run in (("spiking net", report.spiking), ("ANN", report.ann)):
+    for name, run in (("spiking net", spiking), ("ANN", ann)):
         if run is None:
             continue
         if run.uncounted:
@@ -90,50 +52,37 @@ def notes(report: EnergyReport) -> list[str]:
         if held:
             what = f"The input of layer {', '.join(held)} is the same in every step, and its sums are paid for in each"
             found.append(f"{what}; hardware that makes them once and holds them needs what stands under 'input once'.")
-    if report.ann is None:
+    if ann is None:
         found.append("No ANN beside it: the numbers say nothing about what spikes save.")
-    elif report.accuracies is None:
+    elif accuracies is None:
         found.append("The accuracies of the two nets were not given: a comparison assumes that they are equal.")
     else:
-        a = report.accuracies
-        found.append(f"Test accuracy: spiking net {100 * a.spiking:.2f} %, ANN {100 * a.ann:.2f} %.")
+        found.append(f"Test accuracy: spiking net {100 * accuracies.spiking:.2f} %, ANN {100 * accuracies.ann:.2f} %.")
     found.append("Not included: leakage, routing of spikes between cores, reading the input in, clocks and control.")
     return found
 
 
-def energy_text(report: EnergyReport) -> str:
+def energy_text(spiking: Measured, ann: Measured | None, prices: Sequence[Price], accuracies: Accuracies | None) -> str:
     """Counts, joules per sample under each profile, break-even rates, notes."""
-    runs = [("spiking net", report.spiking), *([("ANN", report.ann)] if report.ann else [])]
+    runs = [("spiking net", spiking), *([("ANN", ann)] if ann else [])]
     parts = []
     for name, run in runs:
         facts = f"{run.samples:,} samples, {run.steps:g} step{'s' if run.steps != 1 else ''} each, {run.bits} bits"
         parts.append(f"{name}: operations per sample ({facts})\n{_aligned([COLUMNS, *rows(run)], left=3)}")
     body: list[tuple[str, ...]] = [("joules per sample", "", "compute", "neurons", "memory", "total", "input once")]
-    for price in report.prices:
+    for price in prices:
         body.append((price.title, "spiking", *_cells(price.total), "" if price.held is None else si(price.held)))
         if price.ann_total is not None:
             body.append(("", "ANN", *_cells(price.ann_total), ""))
     parts.append(_aligned(body, left=2))
-    if report.ann is not None:
-        parts.append("\n".join(f"{price.title}: {verdict(report, price)}" for price in report.prices))
-    parts.append("\n".join(notes(report)))
+    if ann is not None:
+        parts.append("\n".join(f"{price.title}: {price.verdict}" for price in prices))
+    parts.append("\n".join(notes(spiking, ann, accuracies)))
     return "\n\n".join(parts)
 
 
 def _cells(cost: Cost) -> tuple[str, ...]:
     return si(cost.compute), si(cost.neurons), si(cost.memory), total_text(cost)
-
-
-def total_text(cost: Cost) -> str:
-    """The total, and how much work is missing from it.
-
-    >>> from spikeloom.energy.profiles import Cost
-    >>> total_text(Cost(1e-9)), total_text(Cost(1e-9, unpriced=1200)), total_text(Cost(unpriced=7))
-    ('1 nJ', '1 nJ + 1,200 operations', 'not priced')
-    """
-    if not cost.unpriced:
-        return si(cost.total)
-    return f"{si(cost.total)} + {cost.unpriced:,.0f} operations" if cost.total else "not priced"
 
 
 def _aligned(table: Sequence[Sequence[str]], left: int) -> str:
