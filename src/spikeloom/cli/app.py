@@ -27,6 +27,7 @@ class Command:
 COMMANDS = (
     Command("list", "recipes, neuron models and data sets", "spikeloom.cli.listing"),
     Command("train", "train a network from a recipe, for instance `spikeloom train digits`", "spikeloom.cli.train"),
+    Command("compare", "finished runs side by side: `spikeloom compare runs/a runs/b`", "spikeloom.cli.compare"),
     Command(
         "neuron",
         "simulate one neuron, or draw them all: `spikeloom neuron lif`, `spikeloom neuron gallery`",

@@ -165,7 +165,7 @@ def _with_names(panel: Panel) -> UIElement:
     inner = plot.height - plot.min_border_top - plot.min_border_bottom
     gap = 14.5 * (plot.y_range.end - plot.y_range.start) / inner
     data = {
-        "y": spread([float(c.y[-1]) for c in curves], gap),
+        "y": spread([float(c.y[-1]) for c in curves], gap, plot.y_range.start + gap / 2, plot.y_range.end - gap / 2),
         "name": [plain(shorten(c.end)) for c in curves],
         "colour": [for_text(c.colour) for c in curves],
     }

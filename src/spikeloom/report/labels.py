@@ -18,11 +18,15 @@ def quantity(name: str) -> str:
     return name.split()[-1] if name.split() else name
 
 
-def spread(positions: Sequence[float], gap: float) -> list[float]:
+def spread(positions: Sequence[float], gap: float, low: float = -math.inf, high: float = math.inf) -> list[float]:
     """Positions moved as little as needed so that neighbours are ``gap`` apart, their order kept.
+
+    All lie between ``low`` and ``high`` if there is room for them.
 
     >>> spread([0.0, 0.0, 5.0], 1.0)
     [-0.5, 0.5, 5.0]
+    >>> spread([0.0, 0.0, 5.0], 1.0, low=0.0, high=4.0)
+    [0.0, 1.0, 4.0]
     """
     order = sorted(range(len(positions)), key=lambda k: positions[k])
     blocks: list[tuple[list[int], float]] = []  # (members, centre): labels that touch move as one block
@@ -36,6 +40,12 @@ def spread(positions: Sequence[float], gap: float) -> list[float]:
     for members, centre in blocks:
         for row, k in enumerate(members):
             placed[k] = centre + (row - (len(members) - 1) / 2) * gap
+    for k in reversed(order):
+        placed[k] = min(placed[k], high)
+        high = placed[k] - gap
+    for k in order:
+        placed[k] = max(placed[k], low)
+        low = placed[k] + gap
     return placed
 
 
