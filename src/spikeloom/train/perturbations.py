@@ -89,8 +89,11 @@ class SpikeDeletion(Perturbation):
 
     def applied(self, task: Task, seed: int) -> AbstractContextManager[Task]:
         def lose(y: torch.Tensor, layer: int, batch: int, first: int) -> torch.Tensor:
-            draws = [_uniform(y.shape[1:], seed, "deletion", layer, batch, first + t) for t in range(len(y))]
-            return y.masked_fill((torch.stack(draws) < self.level).to(y.device), 0.0)
+            kept = torch.empty_like(y)
+            for t, spikes in enumerate(y):  # step by step, since the draws of a convolution need much memory
+                lost = _uniform(spikes.shape, seed, "deletion", layer, batch, first + t) < self.level
+                kept[t] = spikes.masked_fill(lost.to(y.device), 0.0)
+            return kept
 
         return _outputs_changed(task, hidden_places(task.net), lose)
 
@@ -137,11 +140,12 @@ class SpikeJitter(Perturbation):
             raise ParameterError("spike jitter of a network without spikes", mend="An ANN has no spike times.")
 
         def move(y: torch.Tensor, layer: int, batch: int, first: int) -> torch.Tensor:
-            draws = [_normal(y.shape[1:], seed, "jitter", layer, batch, first + t) for t in range(len(y))]
-            shift = torch.round(self.level * torch.stack(draws)).to(y.device, torch.int64)
-            at = y.nonzero(as_tuple=True)
             moved = torch.zeros_like(y)
-            moved[(_folded(at[0] + shift[at], len(y)), *at[1:])] = 1.0
+            for t, spikes in enumerate(y):
+                at = spikes.nonzero(as_tuple=True)
+                draws = _normal(spikes.shape, seed, "jitter", layer, batch, first + t).to(y.device)[at]
+                shift = torch.round(self.level * draws).to(torch.int64)
+                moved[(_folded(t + shift, len(y)), *at)] = 1.0
             return moved
 
         return _outputs_changed(task, hidden_places(task.net, whole_trains=True), move)
