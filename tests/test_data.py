@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikeloom.data.arrays import Labelled
-from spikeloom.data.augment import random_shifts, shifted
+from spikeloom.data.augment import random_crops, random_erasures, random_flips, random_shifts, shifted
 from spikeloom.data.digits import load_digits
 from spikeloom.data.splits import stratified_split
 from spikeloom.errors import NonFiniteError, ParameterError, ShapeError
@@ -128,3 +128,76 @@ def test_random_shifts_stay_in_range_and_follow_their_generator() -> None:
     assert moved.abs().max() <= 0.5
     assert moved.mean().abs() < 0.05
     assert moved.std().item() == pytest.approx(1 / 12**0.5, rel=0.05)  # of an even distribution of width 1
+
+
+def numbered(count: int = 400, *channels: int) -> torch.Tensor:
+    """Images whose pixels all differ, and of which none is zero."""
+    return torch.arange(1.0, 21.0).reshape(4, 5).expand(count, *channels, 4, 5).clone()
+
+
+def test_channels_move_together() -> None:
+    images = numbered(3, 2)
+    offsets = torch.tensor([[0.5, -1.0], [0.0, 0.0], [2.0, 1.5]])
+    moved = shifted(images, offsets)
+    for channel in range(2):
+        assert torch.equal(moved[:, channel], shifted(images[:, channel], offsets))
+
+
+def test_flips_mirror_half_of_the_images() -> None:
+    images = numbered(400, 1)
+    flipped = random_flips(images, torch.Generator().manual_seed(0))
+    mirrored = (flipped == images.flip(-1)).flatten(1).all(1)
+    assert torch.equal(flipped[~mirrored], images[~mirrored])
+    assert 160 < int(mirrored.sum()) < 240  # 4 standard deviations
+
+
+def test_crops_are_windows_of_the_padded_image() -> None:
+    images = numbered(500, 2)
+    cropped = random_crops(images, 1, torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(images[0], (1, 1, 1, 1))
+    windows = [padded[:, row : row + 4, column : column + 5] for row in range(3) for column in range(3)]
+    found = [next(k for k, window in enumerate(windows) if torch.equal(window, image)) for image in cropped]
+    counts = np.bincount(found, minlength=9)
+    assert counts.min() > 28  # 500 / 9 = 55.6, four standard deviations of 7.0 below
+    assert torch.equal(random_crops(images, 0, torch.Generator()), images)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 9])
+def test_erased_squares_are_squares_around_a_pixel(side: int) -> None:
+    images = numbered(300, 2)
+    erased = random_erasures(images, side, torch.Generator().manual_seed(side))
+    assert torch.equal(erased[:, 0], erased[:, 1])
+    expected = set()
+    for row in range(4):
+        for column in range(5):
+            image = images[0, 0].clone()
+            top, left = row - side // 2, column - side // 2
+            image[max(0, top) : top + side, max(0, left) : left + side] = 0.0
+            expected.add(tuple(image.flatten().tolist()))
+    assert {tuple(image[0].flatten().tolist()) for image in erased} == expected
+    assert torch.equal(random_erasures(images, 0, torch.Generator()), images)
+
+
+def test_changes_follow_their_generator_and_leave_the_images_alone() -> None:
+    images = numbered(20, 1)
+    before = images.clone()
+    state = torch.get_rng_state()
+    for change in (random_flips, lambda i, g: random_crops(i, 2, g), lambda i, g: random_erasures(i, 2, g)):
+        first, again, other = (change(images, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+        assert torch.equal(first, again)
+        assert not torch.equal(first, other)
+        assert first.shape == images.shape
+        assert torch.equal(images, before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_changes_refuse_what_they_cannot_do() -> None:
+    generator, flat = torch.Generator(), torch.zeros(2, 2)
+    for change in (random_flips, lambda i, g: random_crops(i, 1, g), lambda i, g: random_erasures(i, 1, g)):
+        with pytest.raises(ShapeError, match=r"images: got shape \(2, 2\)"):
+            change(flat, generator)
+    for value in (-1, 1.5, True):
+        with pytest.raises(ParameterError, match="padding"):
+            random_crops(numbered(1), value, generator)  # type: ignore[reportArgumentType]
+        with pytest.raises(ParameterError, match="side of the square"):
+            random_erasures(numbered(1), value, generator)  # type: ignore[reportArgumentType]
