@@ -47,7 +47,7 @@ def random_flips(images: torch.Tensor, generator: torch.Generator) -> torch.Tens
 
     Raises :class:`ShapeError` unless ``images`` is [B, ..., H, W].
 
-    >>> random_flips(torch.tensor([[[1.0, 2.0]]]), torch.Generator().manual_seed(2))
+    >>> random_flips(torch.tensor([[[1.0, 2.0]]]), torch.Generator().manual_seed(0))
     tensor([[[2., 1.]]])
     """
     _check_layout(images)
