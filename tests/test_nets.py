@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 import torch
@@ -143,15 +144,28 @@ def test_conv_net_has_the_layers_it_is_asked_for() -> None:
     assert net(torch.zeros(1, 1, 1, 9, 7))[0].shape == (1, 1, 2)  # 9 x 7 -> 5 x 4 -> 2 x 2
 
 
+def test_pooled_currents_reach_fewer_neurons() -> None:
+    blocks = (ConvBlock(3, pooled="currents"), ConvBlock(4, pooled="currents"))
+    net = conv_net((1, 8, 8), 2, NEURON, READOUT, blocks=blocks, hidden=())
+    kinds = [type(module).__name__ for module in net.children()]
+    assert kinds[:8] == ["Conv2d", "MaxPool2d", "BatchNorm2d", "Neuron"] * 2
+    with sl.record(net) as recording:
+        net(torch.rand(2, 5, 1, 8, 8))
+    sizes = [recording[name].spikes for name in recording.names()]
+    assert [tuple(s.shape[2:]) for s in sizes if s is not None] == [(3, 4, 4), (4, 2, 2)]
+
+
 def test_conv_net_refuses_what_cannot_be() -> None:
     with pytest.raises(ShapeError, match=r"nothing is left of an image of \(1, 4, 4\)"):
         conv_net((1, 4, 4), 2, NEURON, READOUT, blocks=(ConvBlock(2),) * 3)
     with pytest.raises(ParameterError, match="kernel: got 4"):
         ConvBlock(2, kernel=4)
+    with pytest.raises(ParameterError, match="pooled"):
+        ConvBlock(2, pooled="voltages")  # type: ignore[reportArgumentType]
     for name in ("channels", "kernel", "stride", "pool"):
         for value in (0, -1, 1.5, True):
             with pytest.raises(ParameterError, match=name):
-                ConvBlock(**({"channels": 1} | {name: value}))
+                ConvBlock(**cast(dict[str, Any], {"channels": 1} | {name: value}))
     with pytest.raises(ParameterError, match="shape of an image"):
         conv_net((28, 28), 2, NEURON, READOUT)
     with pytest.raises(ParameterError, match="width of a layer"):
