@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analyse, energy, errors, fitting, learn, nn, plot, solvers, stimuli, surrogates, units
+    from . import analyse, energy, errors, fitting, learn, nets, nn, plot, solvers, stimuli, surrogates, units
     from .check import check_model
     from .coding import decode, encode
     from .data.current_clamp import Recording, load_recording
@@ -81,6 +81,7 @@ _MODULES = {
     "fitting": "fitting",
     "learn": "learn",
     "analyse": "analyse",
+    "nets": "nets",
     "nn": "nn",
     "plot": "plot",
     "solvers": "solvers",
@@ -129,7 +130,7 @@ __all__ = [
     "Relaxation", "ResetRule", "Sigmoid", "SpikeThreshold", "SpikeloomError", "State", "TraubMiles", "Triangle",
     "TsodyksMarkram", "VoltageThreshold", "WangBuzsaki", "With", "analyse", "backend", "check_model", "decode",
     "draw", "encode", "energy", "errors", "fit", "fitting", "gate", "input", "integral", "last_kernels", "learn",
-    "load_recording", "mV", "math", "ms", "nA", "nS", "nn", "option", "pA", "pF", "param", "plot", "record",
+    "load_recording", "mV", "math", "ms", "nA", "nS", "nets", "nn", "option", "pA", "pF", "param", "plot", "record",
     "scan", "second", "simulate", "solvers", "state", "stimuli", "surrogates", "timer", "uA_per_cm2",
     "uF_per_cm2", "units",
 ]  # fmt: skip
