@@ -8,9 +8,11 @@ from .losses import (
     mean_square_error_of_count,
 )
 from .regularisers import Regularisers, firing_rate, silent_neurons, spike_count
+from .through_time import checkpointed, truncated
 
 __all__ = [
     "Regularisers",
+    "checkpointed",
     "cross_entropy_of_first_spike",
     "cross_entropy_of_mean",
     "cross_entropy_of_rate",
@@ -20,4 +22,5 @@ __all__ = [
     "silent_neurons",
     "spike_count",
     "time_to_first_spike",
+    "truncated",
 ]

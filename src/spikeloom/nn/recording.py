@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -51,8 +52,19 @@ class Recorder:
     def join(self, layer: torch.nn.Module, parts: Sequence[LayerRecord]) -> None:
         """Keep single steps of ``layer`` as one sequence."""
         if parts:
-            spikes = None if parts[0].spikes is None else torch.cat([p.spikes for p in parts if p.spikes is not None])
-            self.note(layer, spikes, {n: torch.cat([p.states[n] for p in parts]) for n in parts[0].states})
+            self.keep(self._paths[id(layer)], parts)
+
+    def keep(self, name: str, parts: Sequence[LayerRecord]) -> None:
+        """Keep ``parts``, which follow each other in time, as the record of layer ``name``."""
+        spikes = [part.spikes for part in parts if part.spikes is not None]
+        states = {n: torch.cat([part.states[n] for part in parts]) for n in parts[0].states}
+        self._records[name] = LayerRecord(torch.cat(spikes) if spikes else None, states)
+
+    def twin(self) -> Recorder:
+        """A recorder of the same net and states that has heard nothing."""
+        made = copy.copy(self)
+        made._records = {}
+        return made
 
     def names(self) -> list[str]:
         """Layers that ran, in order."""
@@ -79,6 +91,22 @@ def record(net: torch.nn.Module, *states: str) -> Iterator[Recorder]:
     token = _active.set((*_active.get(), recorder))
     try:
         yield recorder
+    finally:
+        _active.reset(token)
+
+
+def active_recorders() -> tuple[Recorder, ...]:
+    """All active recorders, whatever they watch."""
+    return _active.get()
+
+
+@contextlib.contextmanager
+def twins() -> Iterator[tuple[Recorder, ...]]:
+    """Within the block, twins of the active recorders hear in their place: for a run that is one piece of another."""
+    made = tuple(recorder.twin() for recorder in _active.get())
+    token = _active.set(made)
+    try:
+        yield made
     finally:
         _active.reset(token)
 
