@@ -14,12 +14,15 @@ from spikeloom.report.robustness import (
     Line,
     Panel,
     Robustness,
+    as_extra,
     charts,
     headline,
     losses,
-    section,
+    stored_robustness,
     write_robustness_page,
 )
+from spikeloom.report.training import TrainingReport, write_training_report
+from spikeloom.train.files import to_json
 from spikeloom.train.robustness import Curve
 
 
@@ -97,9 +100,30 @@ def test_a_network_is_called_better_only_beyond_the_spread(difference: list[floa
 def test_a_section_of_another_page() -> None:
     robustness = Robustness.from_json(stored())
     assert list(charts(robustness)) == ["robustness0", "robustness1"]
-    made = section(robustness, {"robustness0": "<p id=here></p>"})
+    made = as_extra(robustness).section({"robustness0": "<p id=here></p>"})
     assert made.anchor == "robustness"
     assert "<p id=here></p>" in made.body
+
+
+def test_the_report_of_a_training_takes_it_in(tmp_path: Path) -> None:
+    (tmp_path / "robustness.json").write_bytes(to_json(stored()))
+    found = stored_robustness(tmp_path)
+    assert found is not None
+    shapes = {"confusion": np.eye(2), "class_names": ["0", "1"], "image": np.eye(4), "label": "0", "prediction": "0"}
+    report = TrainingReport("a", {}, {}, {"train loss": [1.0]}, layers=[], dt=1.0, extras=[as_extra(found)], **shapes)
+    write_training_report(tmp_path / "report.html", report)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert text.count('<section id="robustness">') == 1
+    assert text.index("Learning and mistakes") < text.index("Accuracy lost") < text.index("How it was made")
+    assert "table.losses" in text
+
+
+def test_no_curves_and_broken_ones(tmp_path: Path) -> None:
+    assert stored_robustness(tmp_path) is None
+    for text in ("", "{", "[]", "{}", "[" * 100_000):
+        (tmp_path / "robustness.json").write_text(text)
+        with pytest.raises(FileError, match=r"robustness\.json"):
+            stored_robustness(tmp_path)
 
 
 @pytest.mark.parametrize("key", ["run", "chance", "curves", "images", "seeds"])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import FileError
+from .extra import Extra
 from .page import Html, Page, Section, escape, render, require_folder, write_page
 
 if TYPE_CHECKING:
@@ -124,10 +127,30 @@ def charts(robustness: Robustness) -> dict[str, Model]:
     }
 
 
-def section(robustness: Robustness, places: Mapping[str, Html]) -> Section:
-    """All of it as one section of another page, whose ``style`` has to hold :data:`STYLE`."""
-    body = f"<p>{escape(headline(robustness))}</p>{panels(robustness, places)}{losses(robustness)}"
-    return Section("Robustness", body, notes(robustness), anchor="robustness")
+def as_extra(robustness: Robustness) -> Extra:
+    """All of it as one section of another page."""
+
+    def section(places: Mapping[str, Html]) -> Section:
+        lost = f"<h3>Accuracy lost</h3><p class=note>{escape(_LOSS_NOTE)}</p>{losses(robustness)}"
+        body = f"<p>{escape(headline(robustness))}</p>{panels(robustness, places)}<div class=lost>{lost}</div>"
+        return Section("Robustness", body, notes(robustness), anchor="robustness")
+
+    return Extra(lambda: charts(robustness), section, STYLE)
+
+
+def stored_robustness(folder: Path) -> Robustness | None:
+    """What ``robustness.json`` in the folder of a run holds; None where there is none.
+
+    Raises :class:`FileError` for a file that is no such thing.
+    """
+    path = folder / "robustness.json"
+    try:
+        stored = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise FileError(f"cannot read {path}: {error}", mend="Run `spikeloom evaluate RUN --noise` again.") from error
+    return Robustness.from_json(stored)
 
 
 def panels(robustness: Robustness, places: Mapping[str, Html]) -> Html:
@@ -211,6 +234,7 @@ _LOSS_NOTE = (
     "A network holds better where the difference, pair by pair, is more than twice its standard deviation."
 )
 STYLE = """
+.lost { margin-top: 26px; }
 .perturbations { gap: 30px 36px; }
 .perturbations .note { margin-bottom: 6px; min-height: 3.1em; }
 .wide { overflow-x: auto; }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import ParameterError, ShapeError
+from .extra import Extra
 from .page import Html, Page, Section, escape, render, require_folder, run_details, write_page
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class TrainingReport:
         label, prediction: its true and its predicted class.
         layers: the network's layers in order, from input to read-out.
         dt: length of a time step in ms.
+        extras: sections before the last, such as what the run costs in joules.
 
     Raises:
         ShapeError: the confusion matrix, the names or the image have the wrong shape.
@@ -77,6 +79,7 @@ class TrainingReport:
     prediction: str
     layers: Sequence[LayerActivity]
     dt: float
+    extras: Sequence[Extra] = ()
 
     def __post_init__(self) -> None:
         classes = len(self.class_names)
@@ -131,16 +134,20 @@ def _document(report: TrainingReport) -> str:
     from . import canvas  # bokeh takes a second to import
 
     charts, skipped = _charts(report)
+    for extra in report.extras:
+        charts |= extra.charts()
     scripts, places = canvas.embed(charts)
     sections = [
         Section("One test image, layer by layer", _activity(report, places), _raster_note(skipped)),
         Section("Learning and mistakes", _pair(places)),
         Section("Spikes per layer", places.get("bars", ""), "Mean over the whole test set."),
+        *(extra.section(places) for extra in report.extras),
         Section("How it was made", run_details(report.summary, report.config)),
     ]
     shown = [s for s in sections if s.title != "Spikes per layer" or "bars" in places]
     words = headline(report.confusion, report.class_names)
-    return render(Page("training report", report.title, words, report.summary, shown, scripts))
+    style = "".join(extra.style for extra in report.extras)
+    return render(Page("training report", report.title, words, report.summary, shown, scripts, style))
 
 
 def _charts(report: TrainingReport) -> tuple[dict[str, Model], int]:
