@@ -43,13 +43,21 @@ def parse(default: Config, arguments: Sequence[str], *, prog: str, description: 
 
 
 def _plain(box: str) -> str:
-    """The message in a box that tyro drew: its first paragraph, up to the rule."""
-    lines = []
+    """The message in a box that tyro drew: its first paragraph, up to the rule.
+
+    >>> _plain(" Value error \\n ------------ \\n --epochs: no number \\n ------------ \\n help ")
+    '--epochs: no number'
+    """
+    lines: list[str] = []
+    # Where the output has no box characters, the title is a line of its own above a first rule.
+    titled = box.lstrip()[:1] not in ("╭", "+")
     for line in box.splitlines():
         text = line.strip("│| ")
         if text and not text.strip("─-"):
-            break
-        if text and text[0] not in "╭╰+":
+            if not titled:
+                break
+            titled, lines = False, []
+        elif text and text[0] not in "╭╰+":
             lines.append(text)
     return " ".join(lines).rstrip(".") or box.strip()
 
@@ -78,10 +86,19 @@ def _unknown_option(argument: str, known: list[str], prog: str) -> ConfigError:
     if not argument.startswith("-"):
         return ConfigError(f"`{prog}` takes no such argument", got=repr(argument), mend=f"See `{prog} --help`.")
     name = argument.lstrip("-").partition("=")[0].replace("_", "-")
-    leaf = name.rpartition(".")[2]
+    mend = f"{near_options(name, known)} See `{prog} --help`."
+    return ConfigError(f"`{prog}` has no such option", got=f"--{name}", mend=mend)
+
+
+def near_options(name: str, known: list[str], prefix: str = "--") -> str:
+    """A sentence naming the options like ``name``.
+
+    >>> near_options("tau", ["neuron.tau", "readout.tau", "epochs"])
+    'Did you mean --neuron.tau or --readout.tau?'
+    """
     # `--tau` alone is the commonest slip: name the full options that end in it.
-    same_leaf = [f"--{option}" for option in known if option.rpartition(".")[2] == leaf]
-    near = (
-        f"Did you mean {' or '.join(same_leaf)}?" if same_leaf else did_you_mean(f"--{name}", (f"--{o}" for o in known))
-    )
-    return ConfigError(f"`{prog}` has no such option", got=f"--{name}", mend=f"{near} See `{prog} --help`.")
+    leaf = name.rpartition(".")[2]
+    same_leaf = [f"{prefix}{option}" for option in known if option.rpartition(".")[2] == leaf]
+    if same_leaf:
+        return f"Did you mean {' or '.join(same_leaf)}?"
+    return did_you_mean(f"{prefix}{name}", (f"{prefix}{option}" for option in known))
