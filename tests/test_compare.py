@@ -136,6 +136,11 @@ def test_the_data_set_of_a_recipe(make: Make, recipe: str, data: str) -> None:
     assert read_result(make("a", recipe=recipe)).data == data
 
 
+def test_the_data_set_that_a_run_names_comes_first(make: Make) -> None:
+    assert read_result(make("a", config={"data": {"set": "fashion-mnist"}})).data == "fashion-mnist"
+    assert read_result(make("b", dataset={"name": "mine"})).data == "mine"
+
+
 # -- comparable or not
 
 
@@ -206,6 +211,7 @@ def test_one_seed_gives_no_order(make: Make) -> None:
 
 def test_the_fields_that_differ_are_named(make: Make) -> None:
     other = summary()["config"] | {"neuron": {"tau": 5.0, "width": 9}, "out": "else", "data": {"seed": 0, "root": "/"}}
+    other["keep"] = {"every": 5}
     results = read(make("a"), make("b", config=other))
     assert differences(results) == {"neuron.tau": [20.0, 5.0], "neuron.width": [None, 9]}
     text = terminal_table(results)

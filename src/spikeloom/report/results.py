@@ -17,7 +17,8 @@ from ..errors import FileError
 _UNITS = {"J": 1.0, "mJ": 1e-3, "µJ": 1e-6, "nJ": 1e-9, "pJ": 1e-12}
 T = TypeVar("T")
 Rows = Sequence[Mapping[str, float]]
-_NOT_SETTINGS = ("out", "name", "data.root")  # where things lie does not change what a run does
+# Where things lie and what is kept does not change what a run does.
+_NOT_SETTINGS = ("out", "name", "data.root")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _result(folder: Path, curves: Mapping[str, Sequence[Rows]], facts: dict[str,
         recipe=str(facts["recipe"]),
         data=_data(facts),
         split={str(name): int(size) for name, size in split.items()},
-        config={name: value for name, value in _flat(facts["config"]).items() if name not in _NOT_SETTINGS},
+        config={name: value for name, value in _flat(facts["config"]).items() if _is_setting(name)},
         profile=str(_default_price(energy).get("name", "")),
         machine=facts.get("machine"),
         spiking=_scores(facts, _joules(energy, "spiking"), curves.get("spiking", ())),
@@ -157,8 +158,8 @@ def _scores(facts: dict[str, Any], energy: float | None, curves: Sequence[Rows])
 
 
 def _data(facts: dict[str, Any]) -> str:
-    told = facts.get("dataset")
-    if told is not None:
+    told = facts.get("dataset") or facts["config"].get("data", {}).get("set")
+    if told:
         return str(told["name"] if isinstance(told, dict) else told)
     # A recipe is named after its data set, perhaps with a word about the network behind it.
     recipe = str(facts["recipe"])
@@ -183,6 +184,10 @@ def _curves(history: dict[str, Any]) -> dict[str, list[Rows]]:
         curve = [{key: float(value) for key, value in row.items() if value is not None} for row in rows]
         found.setdefault(name.partition("-")[0], []).append(curve)
     return found
+
+
+def _is_setting(name: str) -> bool:
+    return name not in _NOT_SETTINGS and not name.startswith("keep.")
 
 
 def _number(value: Any) -> float | None:
