@@ -10,17 +10,8 @@ import numpy as np
 import pytest
 
 from spikeloom.errors import FileError
-from spikeloom.report.robustness import (
-    Line,
-    Panel,
-    Robustness,
-    as_extra,
-    charts,
-    headline,
-    losses,
-    stored_robustness,
-    write_robustness_page,
-)
+from spikeloom.report.robustness import as_extra, charts, headline, losses, write_robustness_page
+from spikeloom.report.robustness_curves import Line, Panel, Robustness, stored_robustness
 from spikeloom.report.training import TrainingReport, write_training_report
 from spikeloom.train.files import to_json
 from spikeloom.train.robustness import Curve

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import FileError
 from .extra import Extra
 from .page import Html, Page, Section, escape, render, require_folder, write_page
+from .robustness_curves import Panel, Robustness
 
 if TYPE_CHECKING:
     from bokeh.models import Model
@@ -26,74 +23,6 @@ _EXPLAINED = {
     "weight noise": "Gaussian errors on all weights, in units of the root mean square of their tensor.",
     "dead neurons": "This share of each hidden layer never fires; in the ANN its activations are 0.",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class Line:
-    """One network at every level: ``accuracy`` is [level][repeat]; ``skipped`` says why there is none."""
-
-    accuracy: np.ndarray
-    skipped: str = ""
-
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean over repeats [level]."""
-        return self.accuracy.mean(1)
-
-    @property
-    def sd(self) -> np.ndarray:
-        """Sample standard deviation over repeats [level]; 0 for a single one."""
-        return self.accuracy.std(1, ddof=1) if self.accuracy.shape[1] > 1 else np.zeros(len(self.accuracy))
-
-    @property
-    def lost(self) -> np.ndarray:
-        """Accuracy lost by each repeat, averaged over the levels above 0."""
-        return self.accuracy[0] - self.accuracy[1:].mean(0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Panel:
-    """One perturbation; ``ann`` is None where no ANN twin was trained."""
-
-    title: str
-    unit: str
-    levels: np.ndarray
-    spiking: Line
-    ann: Line | None
-
-    @property
-    def compared(self) -> bool:
-        """Whether both networks were measured at more than the level 0."""
-        return self.ann is not None and not (self.ann.skipped or self.spiking.skipped) and len(self.levels) > 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Robustness:
-    """What ``robustness.json`` holds."""
-
-    run: str
-    chance: float
-    facts: Mapping[str, object]
-    panels: Sequence[Panel]
-    note: str = ""
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> Robustness:
-        """Raises :class:`FileError` for values that are not those of a ``robustness.json``."""
-        try:
-            panels = [
-                Panel(c["title"], c["unit"], np.array(c["levels"], float), _line(c["spiking"]), _twin(c))
-                for c in stored["curves"]
-            ]
-            facts = {
-                "images": f"{stored['images']:,} of {stored['split_size']:,} ({stored['split']})",
-                "seeds of training": len(stored["seeds"]),
-                "repeats for each": stored["repeats"],
-            }
-            return cls(stored["run"], float(stored["chance"]), facts, panels, stored["note"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            mend = "Run `spikeloom evaluate RUN --noise` again."
-            raise FileError(f"robustness.json is not complete ({error!r})", mend=mend) from error
 
 
 def write_robustness_page(path: str | os.PathLike[str], robustness: Robustness) -> None:
@@ -136,21 +65,6 @@ def as_extra(robustness: Robustness) -> Extra:
         return Section("Robustness", body, notes(robustness), anchor="robustness")
 
     return Extra(lambda: charts(robustness), section, STYLE)
-
-
-def stored_robustness(folder: Path) -> Robustness | None:
-    """What ``robustness.json`` in the folder of a run holds; None where there is none.
-
-    Raises :class:`FileError` for a file that is no such thing.
-    """
-    path = folder / "robustness.json"
-    try:
-        stored = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"cannot read {path}: {error}", mend="Run `spikeloom evaluate RUN --noise` again.") from error
-    return Robustness.from_json(stored)
 
 
 def panels(robustness: Robustness, places: Mapping[str, Html]) -> Html:
@@ -202,6 +116,7 @@ def losses(robustness: Robustness) -> Html:
 def headline(robustness: Robustness) -> str:
     """What the curves say, in words.
 
+    >>> from .robustness_curves import Line
     >>> line = lambda *rows: Line(np.array(rows))
     >>> spiking, ann = line([0.9, 0.9], [0.8, 0.8]), line([0.9, 0.9], [0.6, 0.61])
     >>> panel = Panel("dead neurons", "", np.array([0, 0.5]), spiking, ann)
@@ -243,19 +158,6 @@ table.losses th[scope=col]:not(:first-child) { text-align: right; }
 table.losses th[scope=col]:nth-child(5), table.losses td:nth-child(5) { text-align: left; }
 table.losses th[scope=row] { color: inherit; }
 """
-
-
-def _line(stored: Mapping[str, Any]) -> Line:
-    if "skipped" in stored:
-        return Line(np.zeros((0, 0)), str(stored["skipped"]))
-    accuracy = np.array(stored["accuracy"], float)
-    if accuracy.ndim != 2 or not accuracy.size:
-        raise ValueError(f"accuracy of shape {accuracy.shape}")
-    return Line(accuracy)
-
-
-def _twin(stored: Mapping[str, Any]) -> Line | None:
-    return _line(stored["ann"]) if "ann" in stored else None
 
 
 def _name(number: int) -> str:

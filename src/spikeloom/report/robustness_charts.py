@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from bokeh.models import ColumnDataSource, Model, Span
 
 from .canvas import WRITING, Curve, Figure, add_curves, add_hover, add_zoom, canvas, extent, stack
 from .canvas import Panel as Drawn
 from .palette import BLUE, MUTED, VERMILLION
-
-if TYPE_CHECKING:
-    from .robustness import Line, Panel
+from .robustness_curves import Line, Panel
 
 
 def falling(panel: Panel, chance: float) -> Model:
