@@ -58,9 +58,10 @@ def charts(robustness: Robustness) -> dict[str, Model]:
 
 def as_extra(robustness: Robustness) -> Extra:
     """All of it as one section of another page."""
+    note = f"<p class=note>{escape(_LOSS_NOTE)}</p>" if _pairs(robustness) else ""
 
     def section(places: Mapping[str, Html]) -> Section:
-        lost = f"<h3>Accuracy lost</h3><p class=note>{escape(_LOSS_NOTE)}</p>{losses(robustness)}"
+        lost = f"<h3>Accuracy lost</h3>{note}{losses(robustness)}"
         body = f"<p>{escape(headline(robustness))}</p>{panels(robustness, places)}<div class=lost>{lost}</div>"
         return Section("Robustness", body, notes(robustness), anchor="robustness")
 
