@@ -7,10 +7,13 @@ from .losses import (
     mean_of_cross_entropy,
     mean_square_error_of_count,
 )
+from .online import Online, OnlineStep
 from .regularisers import Regularisers, firing_rate, silent_neurons, spike_count
 from .through_time import checkpointed, truncated
 
 __all__ = [
+    "Online",
+    "OnlineStep",
     "Regularisers",
     "checkpointed",
     "cross_entropy_of_first_spike",

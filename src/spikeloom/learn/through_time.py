@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import contextvars
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +13,7 @@ from ..coding._check import whole
 from ..errors import ModelError
 from ..nn.layer import checked_sequence
 from ..nn.recording import LayerRecord, active_recorders, twins
+from .exchange import exchanged
 
 Records = list[dict[str, tuple[torch.Tensor | None, dict[str, torch.Tensor]]]]  # of each recorder, by layer
 
@@ -113,7 +113,7 @@ class _Piece:
         """The results of :meth:`first`, now with a graph that ends at ``tensors``: inputs, then parameters."""
         split = len(tensors) - len(self.parameters)
         given = {id(p): t for p, t in zip(self.parameters, tensors[split:], strict=True)}
-        with _exchanged(self._net, given), torch.random.fork_rng(self._cuda), torch.autocast(**self._precision):
+        with exchanged(self._net, given), torch.random.fork_rng(self._cuda), torch.autocast(**self._precision):
             torch.set_rng_state(self._random[0])
             for index, before in zip(self._cuda, self._random[1], strict=True):
                 torch.cuda.set_rng_state(before, index)
@@ -154,23 +154,6 @@ def _gradients(
         return [None] * len(wanted)
     heads, grads = zip(*pairs, strict=True)
     return torch.autograd.grad(heads, wanted, grads, allow_unused=True)
-
-
-@contextlib.contextmanager
-def _exchanged(net: torch.nn.Module, others: Mapping[int, torch.Tensor]) -> Iterator[None]:
-    """Within the block ``net`` computes with ``others`` in place of its parameters, which are named by their ids.
-
-    With the parameters themselves, hooks on them would run once for every piece and once more for the sum; torch's
-    functional_call leaves a module that is used at two places with the other tensors.
-    """
-    places = [(m._parameters, n, p) for m in net.modules() for n, p in m._parameters.items() if id(p) in others]
-    for table, name, parameter in places:
-        table[name] = others[id(parameter)]  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        for table, name, parameter in places:
-            table[name] = parameter
 
 
 def _taken_apart(tree: Any) -> tuple[list[torch.Tensor], Callable[[Sequence[torch.Tensor]], Any]]:
