@@ -254,6 +254,17 @@ def test_batch_norm_melts_into_the_weights_before_it():
     assert energy.measure(loose, [torch.rand(2, 3, 1, 5, 5)]).folded == ()
 
 
+def test_norms_of_the_package():
+    conv = nn.Conv2d(1, 2, 3)
+    for norm in (sl.nn.BatchNorm(2), sl.nn.ThresholdBatchNorm(2)):
+        assert energy.measure(sl.nn.Sequential(conv, norm), [torch.rand(2, 3, 1, 5, 5)]).folded == ("1",)
+    stepwise = sl.nn.Sequential(conv, sl.nn.TemporalBatchNorm(2, steps=2))
+    counts = energy.measure(stepwise, [torch.rand(2, 3, 1, 5, 5)])  # each step scales by itself: no weights for all
+    assert counts.folded == ()
+    assert counts.layers[1].operations == {"add": 108, "mul": 108}
+    assert counts.uncounted == ()
+
+
 def test_nothing_is_left_out_in_silence():
     net = sl.nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4), nn.GELU(), nn.Dropout(0.5), nn.Identity())
     counts = energy.measure(net, [torch.rand(1, 2, 4)])

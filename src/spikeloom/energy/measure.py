@@ -10,7 +10,16 @@ import torch
 from torch import nn
 
 from ..errors import ModelError, ShapeError
-from ..nn import Dropout, Layer, Neuron, Recurrent, Residual
+from ..nn import (
+    BatchNorm,
+    BatchNormThroughTime,
+    Dropout,
+    Layer,
+    Neuron,
+    Recurrent,
+    Residual,
+    TemporalBatchNorm,
+)
 from ..nn.layer import over_time
 from .connections import CONNECTIONS, MAXIMA, POOLS, fan_out, sample_axes, windows
 from .counts import LayerCounts, Measured, Neurons, Synapses, together
@@ -24,7 +33,8 @@ ACTIVATIONS: Mapping[type[nn.Module], Mapping[str, int]] = {
     nn.Tanh: {"tanh": 1},
 }
 _SILENT = (nn.Identity, nn.Flatten, nn.Unflatten, nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, Dropout)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_STEPWISE = (TemporalBatchNorm, BatchNormThroughTime)  # another scale in each step: no weight takes it in
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNorm, *_STEPWISE)
 
 
 @torch.no_grad()
@@ -89,7 +99,7 @@ class _Tally:
         self.folded: dict[str, None] = {}
         self.uncounted: dict[str, None] = {}
         self.spiked = False  # whether a spiking layer has run
-        self.sums: tuple[str, torch.Tensor] | None = None  # the latest connection, and what it gave
+        self.sums: torch.Tensor | None = None  # what the latest connection gave
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -134,7 +144,7 @@ class _Tally:
         weights: Any = module.weight
         synapses = self._synapses(weights, x, shape, lambda present: fan_out(module, shape, present=present))
         self._keep(name, module, synapses(y.numel(), biases, self._constant(x)))
-        self.sums = (name, y)
+        self.sums = y
 
     def _keep(self, name: str, module: nn.Module, synapses: Synapses) -> None:
         self._add(LayerCounts(name, type(module).__name__, self.spiked, synapses=synapses))
@@ -170,8 +180,9 @@ class _Tally:
         self._add(LayerCounts(name, type(module).__name__, self.spiked, operations=operations))
 
     def _norm(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
-        after = self.sums is not None and self.sums[1].data_ptr() == x.data_ptr() and self.sums[1].numel() == x.numel()
-        if after and getattr(module, "running_mean", None) is not None:
+        sums = self.sums
+        follows = sums is not None and sums.data_ptr() == x.data_ptr() and sums.numel() == x.numel()
+        if follows and module.running_mean is not None and not isinstance(module, _STEPWISE):
             self.folded[name] = None
             return
         operations = {"add": y.numel(), "mul": y.numel()}
