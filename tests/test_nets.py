@@ -10,6 +10,8 @@ import pytest
 import torch
 
 import spikeloom as sl
+from spikeloom.data.digits import load_digits
+from spikeloom.data.splits import stratified_split
 from spikeloom.errors import ParameterError, ShapeError
 from spikeloom.nets import (
     RESNET18,
@@ -250,3 +252,41 @@ def test_what_sew_refuses() -> None:
         Stage(4, 0)
     with pytest.raises(ParameterError, match="depth of a VGG: got 7"):
         vgg(7, (1, 28, 28), 10, NEURON, READOUT)
+
+
+@pytest.mark.parametrize("name", ["vgg5, TEBN", "vgg5, BNTT"])
+def test_a_compiled_net_gives_the_same(name: str) -> None:
+    net = NETS[name]()
+    compiled = torch.compile(net, backend="eager", dynamic=False)
+    assert torch.allclose(compiled(images())[0], copy.deepcopy(net)(images())[0], rtol=1e-5, atol=1e-5)
+    net.eval()
+    whole, _ = net(images())
+    first, state = compiled(images()[:2])
+    assert torch.allclose(torch.cat([first, compiled(images()[2:], state)[0]]), whole, rtol=1e-5, atol=1e-5)
+
+
+LEARNERS: dict[str, Build] = {
+    "vgg": lambda: vgg(5, (1, 8, 8), 10, NEURON, READOUT, width=8),
+    "sew": lambda: sew_resnet((1, 8, 8), 10, NEURON, READOUT, stages=(Stage(8, 1), Stage(16, 1))),
+}
+
+
+@pytest.mark.parametrize("name", LEARNERS)
+def test_deep_nets_learn_real_digits(name: str) -> None:
+    data = load_digits()
+    split = stratified_split(data.y, train=0.6, validation=0.2, seed=0)
+    x, labels = torch.from_numpy(data.x).reshape(-1, 1, 8, 8), torch.from_numpy(data.y)
+    train, validation = torch.from_numpy(split.train), torch.from_numpy(split.validation)
+    torch.manual_seed(0)
+    net, generator = LEARNERS[name](), torch.Generator().manual_seed(0)
+    optimiser = torch.optim.AdamW(net.parameters(), 5e-3)
+    for _ in range(4):
+        for batch in train[torch.randperm(len(train), generator=generator)].split(64):
+            y, _ = net(sl.encode.direct(x[batch], 4))
+            optimiser.zero_grad()
+            sl.learn.cross_entropy_of_mean(y, labels[batch]).backward()
+            optimiser.step()
+    net.eval()
+    y, _ = net(sl.encode.direct(x[validation], 4))
+    hits = (y.mean(0).argmax(1) == labels[validation]).float().mean()
+    assert hits > 0.8  # far from chance; how good they get is the business of the recipes
