@@ -9,6 +9,7 @@ Where the other traps of the catalogue are tested, or who will own them:
 27 to 31     tests/test_traps_surrogates.py
 32, 33, 36   tests/test_spikes.py, tests/test_coding.py (silent nets, layout, latency of a zero)
 34           tests/test_train.py (averaging before or after the softmax)
+32 to 36     tests/test_losses.py (the same five, in the losses)
 35, 45, 46   tests/test_traps_precision.py and tests/test_spikes.py (not cumulative, half precision, counts)
 57, 59       tests/test_contract.py and tests/test_nn_learn.py (gradient parity of every backend)
 60           below

@@ -201,7 +201,7 @@ class _Pair:
             for index, found in enumerate(now.by_states):
                 assert before is not None
                 for place, traces in enumerate(before.traces):
-                    parts[place] += found[row][..., None] * traces[index]
+                    parts[place] = torch.addcmul(parts[place], found[row][..., None], traces[index])
             rows.append(tuple(parts))
         return LayerTraces(now.state, now.output, tuple(zip(*rows, strict=True)))
 
