@@ -160,11 +160,21 @@ def test_no_step_at_all(layer: sl.nn.Layer) -> None:
     assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
 
 
-@pytest.mark.parametrize("step", [torch.tensor(-1), torch.tensor(0.5), torch.zeros(2, dtype=torch.int64), 1])
+@pytest.mark.parametrize(
+    "step", [torch.tensor(-1), torch.tensor(0.5), torch.tensor(float("nan")), torch.zeros(2, dtype=torch.int64), 1]
+)
 @pytest.mark.parametrize("name", STEPWISE)
 def test_a_broken_step_in_the_state(name: str, step: object) -> None:
     with pytest.raises(StateError, match="the step in the state"):
         LAYERS[name]()(drifting(2)[:1], sl.State(step=step))
+
+
+@pytest.mark.parametrize("name", STEPWISE)
+def test_a_state_may_be_moved_to_another_dtype(name: str) -> None:
+    layer = LAYERS[name]()
+    _, state = layer(drifting(2)[:3])
+    _, state = layer(drifting(2)[3:], state.to(torch.float64))
+    assert int(state["step"]) == 4
 
 
 def test_unusable_arguments() -> None:

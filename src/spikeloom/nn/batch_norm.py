@@ -238,7 +238,7 @@ def _checked_count(label: str, name: str, value: int) -> int:
 
 def _checked_step(state: Mapping[str, Any], label: str) -> int:
     step = state["step"]
-    if not isinstance(step, torch.Tensor) or step.dim() or step.is_floating_point() or int(step) < 0:
+    if not isinstance(step, torch.Tensor) or step.dim() or not (step >= 0 and step % 1 == 0):
         mend = "Pass on the state that this net returned, or None to start afresh."
         raise StateError(f"{label}: the step in the state", got=repr(step), expected="a whole number >= 0", mend=mend)
     return int(step)
