@@ -17,6 +17,8 @@ from spikeloom.energy.profiles import ARITHMETIC, DENSE, LOIHI, NO_REUSE, PROFIL
 from spikeloom.energy.traffic import traffic
 from spikeloom.errors import ModelError, ParameterError, ShapeError
 from spikeloom.lang.expr import LEAVES, OPERATIONS
+from spikeloom.nets import ann_twin, mlp, sew_resnet
+from spikeloom.nets.sew_resnet import SewBlock, Stage
 
 PJ = 1e-12
 
@@ -244,6 +246,22 @@ def test_a_residual_sum_makes_values():
     assert (counts.acs, counts.macs) == (0, 12)  # 1 + 1 = 2 is not a spike
 
 
+def test_every_net_of_the_package_is_counted_whole():
+    stages = (Stage(2, 1), Stage(4, 1))
+    for net in (
+        sew_resnet((1, 8, 8), 10, sl.LIF(tau=2.0), sl.LI(tau=2.0), stages=stages),
+        mlp([64, 8, 10], sl.LIF(), sl.LI()),
+    ):
+        x = torch.rand(1, 2, *((1, 8, 8) if len(net) > 4 else (64,)))
+        for variant, steps in ((net, 3), (ann_twin(net), 1)):
+            counts = energy.measure(variant, [x.expand(steps, *x.shape[1:])])
+            assert counts.uncounted == ()
+            sums = [layer for layer in counts.layers if layer.kind == "SewBlock"]
+            blocks = [m for m in variant.modules() if isinstance(m, SewBlock)]
+            assert len(sums) == len(blocks)
+            assert all(layer.operations["add"] > 0 for layer in sums)
+
+
 def test_batch_norm_melts_into_the_weights_before_it():
     net = sl.nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), sl.nn.Neuron(sl.LIF()), nn.BatchNorm2d(2))
     counts = energy.measure(net, [torch.rand(2, 3, 1, 5, 5)])
@@ -285,6 +303,8 @@ def test_an_ann_is_one_step_and_skips_zeros_too():
 
 def test_batches_add_up_exactly():
     net = sl.nn.Sequential(nn.Conv2d(1, 2, 3), sl.nn.Neuron(sl.LIF(tau=3.0)), nn.Flatten(), nn.Linear(18, 2))
+    with torch.no_grad():
+        net[0].weight.fill_(0.2)
     x = 2 * torch.rand(4, 7, 1, 5, 5, generator=torch.Generator().manual_seed(1))
     whole = energy.measure(net, [x])
     parts = energy.measure(net, (x[:, k : k + 3] for k in (0, 3, 6)))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from ..errors import ModelError, ShapeError
+from ..nets.sew_resnet import SewBlock
 from ..nn import (
     BatchNorm,
     BatchNormThroughTime,
@@ -130,7 +131,7 @@ class _Tally:
             (tuple(ACTIVATIONS), self._activation),
             (Neuron, self._neuron),
             (Recurrent, self._recurrent),
-            (Residual, self._residual),
+            ((Residual, SewBlock), self._sum),
         )
         return next((rule for kinds, rule in rules if isinstance(module, kinds)), None)
 
@@ -212,8 +213,8 @@ class _Tally:
         synapses = self._synapses(weight, before, before.shape[2:], ones.__getitem__)
         self._add(LayerCounts(f"{name}.weight", "Recurrent", True, synapses=synapses(y.numel(), 0, False)))
 
-    def _residual(self, name: str, module: Residual, x: torch.Tensor, y: torch.Tensor) -> None:
-        self._add(LayerCounts(name, "Residual", self.spiked, operations={"add": y.numel()}))
+    def _sum(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+        self._add(LayerCounts(name, type(module).__name__, self.spiked, operations={"add": y.numel()}))
 
 
 def _named(rule: Callable[..., None], name: str) -> Callable[..., None]:
