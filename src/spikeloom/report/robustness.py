@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
 _EXPLAINED = {
     "input noise": "Gaussian noise on every pixel, before the image is encoded.",
-    "spike deletion": "Each hidden spike is lost with this probability; in the ANN, in its only step, an activation.",
+    "spike deletion": "Each hidden spike is lost with this probability.",
     "spike jitter": "Each hidden spike moves to an earlier or later step; spikes that meet become one.",
     "weight noise": "Gaussian errors on all weights, in units of the root mean square of their tensor.",
-    "dead neurons": "This share of each hidden layer never fires; in the ANN its activations are 0.",
+    "dead neurons": "This share of each hidden layer never fires.",
+}
+_OF_THE_TWIN = {
+    "spike deletion": "In the ANN, in its only step, an activation becomes 0.",
+    "dead neurons": "In the ANN its activations are 0.",
 }
 
 
@@ -73,11 +77,10 @@ def panels(robustness: Robustness, places: Mapping[str, Html]) -> Html:
     parts = []
     for k, panel in enumerate(robustness.panels):
         lines = (("network", panel.spiking), ("ANN twin", panel.ann))
-        words = [_EXPLAINED.get(panel.title, "")]
+        words = [_EXPLAINED.get(panel.title, ""), _OF_THE_TWIN.get(panel.title, "") if panel.ann else ""]
         words += [f"Not for the {who}: {line.skipped}." for who, line in lines if line and line.skipped]
-        chart = places.get(_name(k), "")
-        title = panel.title.capitalize()
-        parts.append(f"<div><h3>{escape(title)}</h3><p class=note>{escape(' '.join(words))}</p>{chart}</div>")
+        note, title = escape(" ".join(filter(None, words))), escape(panel.title.capitalize())
+        parts.append(f"<div><h3>{title}</h3><p class=note>{note}</p>{places.get(_name(k), '')}</div>")
     return f"<div class='pair perturbations'>{''.join(parts)}</div>"
 
 
