@@ -538,3 +538,37 @@ def test_every_profile_names_its_source():
     for profile in PROFILES:
         assert any(name in profile.source for name in ("Horowitz", "Davies", "Merolla"))
         assert any(year in profile.source for year in ("2014", "2018"))
+
+
+# The section of a report
+
+
+def test_the_section_of_a_report(tmp_path):
+    from spikeloom.report import canvas
+    from spikeloom.report.energy import energy_extra, headline
+
+    x = torch.rand(1, 2, 4)
+    run, twin = two_layers(x.expand(3, 2, 4)), relu_twin(x)
+    run = dataclasses.replace(run, uncounted=("9 (<script>)",))
+    for ann, accuracies in ((twin, energy.Accuracies(0.98, 0.97)), (twin, None), (None, None)):
+        report = energy.compare(run, ann, accuracies=accuracies)
+        extra = energy_extra(report)
+        charts = dict(extra.charts())
+        assert len(charts) == 4  # the chips have no price for the values of the first layer
+        _, places = canvas.embed(charts)
+        section = extra.section(places)
+        assert all(place in section.body for place in places.values())
+        assert "<script>)" not in section.body
+        assert section.body.count("Horowitz") == 4
+        assert ("accuracies" in headline(report)) == (ann is not None)
+    assert "no ANN was measured" in headline(report)
+
+
+def test_layers_without_a_twin_are_drawn_all_the_same():
+    from spikeloom.report.energy_charts import per_layer
+
+    layer = sl.nn.Sequential(sl.nn.Recurrent(sl.nn.Neuron(sl.LIF(tau=5.0)), 4), nn.Linear(4, 2))
+    report = energy.compare(energy.measure(layer, [torch.ones(3, 2, 4)]), relu_twin(torch.rand(1, 2, 4)))
+    (source,) = {r.data_source for r in per_layer(report.prices[0]).renderers}
+    assert source.data["name"][0] == "input  spiking"
+    assert sum(source.data["end"]) > 0

@@ -161,18 +161,18 @@ _CACHES = (
     "an array lives in the smallest that holds it."
 )
 ARITHMETIC = DigitalLogic(
-    "45nm-arithmetic", "45 nm logic, arithmetic alone", _HOROWITZ + " Moving data is taken as free.", _45NM, _DIVIDE
+    "45nm-arithmetic", "45 nm, arithmetic alone", _HOROWITZ + " Moving data is taken as free.", _45NM, _DIVIDE
 )
 DENSE = DigitalLogic(
-    "45nm-dense", "45 nm logic, zeros not skipped, data read once", _HOROWITZ + _CACHES, _45NM, _DIVIDE,
+    "45nm-dense", "45 nm, zeros not skipped", _HOROWITZ + _CACHES, _45NM, _DIVIDE,
     Memory(_SRAM, "full"), skips_zeros=False,
 )  # fmt: skip
 REUSE = DigitalLogic(
-    "45nm-reuse", "45 nm logic, zeros skipped, data read once", _HOROWITZ + _CACHES, _45NM, _DIVIDE,
+    "45nm-reuse", "45 nm, data read once", _HOROWITZ + _CACHES, _45NM, _DIVIDE,
     Memory(_SRAM, "full"),
 )  # fmt: skip
 NO_REUSE = DigitalLogic(
-    "45nm-no-reuse", "45 nm logic, zeros skipped, data read for every operation", _HOROWITZ + _CACHES, _45NM, _DIVIDE,
+    "45nm-no-reuse", "45 nm, data read per operation", _HOROWITZ + _CACHES, _45NM, _DIVIDE,
     Memory(_SRAM, "none"),
 )  # fmt: skip
 LOIHI = EventChip(
