@@ -24,8 +24,7 @@ _NOTE = (
 STYLE = f"""
 .energy table {{ margin: 6px 0 14px; }}
 .energy td.number, .energy th.number {{ text-align: right; padding-right: 18px; }}
-.energy td {{ white-space: nowrap; }}
-.energy th {{ white-space: normal; }}
+.energy td, .energy th {{ white-space: nowrap; }}
 .energy thead th {{ border-bottom: 1px solid {FAINT}; vertical-align: bottom; }}
 .energy tr.whole td {{ border-top: 1px solid {FAINT}; font-weight: 600; }}
 .energy tr.second td {{ border-bottom: 1px solid {FAINT}; }}
@@ -67,7 +66,10 @@ def headline(report: EnergyReport) -> str:
 def _section(report: EnergyReport, places: Mapping[str, Html]) -> Section:
     drawn = [(price, places[_place(k)]) for k, price in enumerate(report.prices) if _place(k) in places]
     figures = "".join(f"<div><h3>{escape(price.title)}</h3>{place}</div>" for price, place in drawn)
-    remarks = "".join(f"<li>{escape(note)}</li>" for note in notes(report.spiking, report.ann, report.accuracies))
+    rate = f"<li>Measured: {report.spiking.spikes_per_neuron_step:.3g} spikes per neuron and step.</li>"
+    remarks = rate + "".join(
+        f"<li>{escape(note)}</li>" for note in notes(report.spiking, report.ann, report.accuracies)
+    )
     sources = "".join(f"<h3>{escape(p.title)}</h3><p>{escape(p.source)}</p>" for p in report.prices)
     body = (
         f"<div class=energy><p>{escape(headline(report))}</p>{_joules(report)}<ul>{remarks}</ul>{_key()}"
@@ -97,7 +99,7 @@ def _joules(report: EnergyReport) -> Html:
     held = any(price.held is not None for price in report.prices)
     head = ["hardware", "network", "synapses", "neurons", "memory", "total"]
     head += ["input once"] if held else []
-    head += [] if report.ann is None else [f"break-even (measured {report.spiking.spikes_per_neuron_step:.3g})"]
+    head += [] if report.ann is None else ["break-even"]
     lines: list[tuple[Sequence[str], str]] = []
     for price in report.prices:
         for who, cost in (("spiking", price.total), ("ANN", price.ann_total)):
