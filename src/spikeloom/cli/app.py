@@ -27,6 +27,7 @@ class Command:
 COMMANDS = (
     Command("list", "recipes, neuron models and data sets", "spikeloom.cli.listing"),
     Command("train", "train a network from a recipe, for instance `spikeloom train digits`", "spikeloom.cli.train"),
+    Command("search", "look for settings of a recipe, with optuna", "spikeloom.cli.search"),
     Command("compare", "finished runs side by side: `spikeloom compare runs/a runs/b`", "spikeloom.cli.compare"),
     Command(
         "neuron",

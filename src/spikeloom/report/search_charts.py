@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource, FactorRange, Model
 from .canvas import Figure, add_hover, add_zoom, canvas, extent, literal, plain
 from .page import shown
 from .palette import BLUE, MUTED, PAPER, VERMILLION
-from .search import SearchReport, Trial
+from .trials import SearchReport, Trial
 
 _MARKS = {"complete": "circle", "pruned": "circle", "failed": "x"}
 
