@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from .. import __version__
 from ..errors import ConfigError, NonFiniteError, SpikeloomError, did_you_mean
+from ..train.stop import StoppedError
 from .interrupts import Interrupts
 
 DONE, REFUSED, DIVERGED, INTERRUPTED, PIPE_CLOSED = 0, 2, 3, 130, 141
+SIGNAL = 128
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Command:
 COMMANDS = (
     Command("list", "recipes, neuron models and data sets", "spikeloom.cli.listing"),
     Command("train", "train a network from a recipe, for instance `spikeloom train digits`", "spikeloom.cli.train"),
+    Command("evaluate", "what a finished run does on its test set, and how it stands noise", "spikeloom.cli.evaluate"),
+    Command("report", "make the report of a finished run again", "spikeloom.cli.report"),
     Command("search", "look for settings of a recipe, with optuna", "spikeloom.cli.search"),
     Command("compare", "finished runs side by side: `spikeloom compare runs/a runs/b`", "spikeloom.cli.compare"),
     Command(
@@ -40,7 +44,8 @@ _EXIT_CODES = """exit codes:
   0    done
   2    the request cannot be carried out: unknown name, unusable value, file or folder
   3    the computation diverged (NaN or infinity)
-  130  interrupted with Ctrl-C
+  130  interrupted with Ctrl-C; a training has saved a checkpoint and goes on with --resume
+  143  the same by SIGTERM
 """
 
 
@@ -51,10 +56,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    # Before torch is loaded: its threads otherwise spin while they wait, and on a busy machine two threads are then
+    # many times slower than one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with Interrupts() as interrupts:
         try:
             _dispatch(arguments)
             sys.stdout.flush()
+        except StoppedError as error:
+            print(f"spikeloom: {error}", file=sys.stderr)
+            return SIGNAL + error.number
         except SpikeloomError as error:
             print(f"spikeloom: {error}", file=sys.stderr)
             return DIVERGED if isinstance(error, NonFiniteError) else REFUSED

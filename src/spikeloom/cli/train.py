@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError, did_you_mean
-from ..recipes import RECIPES
-from ..train.run_folder import open_run_folder
+from ..recipes import RECIPES, Recipe
+from ..recipes.settings_file import changed_fields, config_from, forget_settings, read_settings, write_settings
+from ..train.run_folder import RunFolder, alone, open_run_folder, plain_config, reopen_run_folder
 from .interrupts import interrupts_deferred
 from .options import parse
+
+_RESUME = "--resume"
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -17,26 +23,80 @@ def run(arguments: Sequence[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())
         return
-    by_name = {recipe.name: recipe for recipe in RECIPES}
-    name = arguments[0]
-    if name not in by_name:
-        raise ConfigError(
-            "there is no such recipe",
-            got=repr(name),
-            mend=f"{did_you_mean(name, by_name)} See `spikeloom list`.",
-        )
-    recipe = by_name[name]
-    config = parse(
-        recipe.configure(),
-        arguments[1:],
-        prog=f"spikeloom train {name}",
-        description=f"Train: {recipe.summary}.",
-    )
+    if arguments[0] == _RESUME:
+        recipe, config, folder = _from_folder(arguments[1:])
+        resume = True
+    else:
+        recipe = _recipe(arguments[0])
+        resume = _RESUME in arguments
+        options = [argument for argument in arguments[1:] if argument != _RESUME]
+        config = _parsed(recipe, recipe.configure(), options, f"spikeloom train {recipe.name}")
+        folder = _named(config, recipe) if resume else None
     # The folder comes first: it is refused at once, while the module that trains takes seconds to import torch.
-    with open_run_folder(config.out, config.name, name) as folder:
+    with _opened(recipe, config, folder) as opened, alone(opened.path):
+        if resume and (opened.path / "summary.json").exists():
+            print(f"{opened.path} is finished: there is nothing left to do.")
+            return
         with interrupts_deferred():
-            module = importlib.import_module(recipe.module)
-        module.run(config, folder)
+            runner = importlib.import_module("spikeloom.recipes.classification")
+        runner.run(recipe, config, opened)
+
+
+def _recipe(name: str) -> Recipe:
+    by_name = {recipe.name: recipe for recipe in RECIPES}
+    if name not in by_name:
+        mend = f"{did_you_mean(name, by_name)} See `spikeloom list`."
+        raise ConfigError("there is no such recipe", got=repr(name), mend=mend)
+    return by_name[name]
+
+
+def _parsed(recipe: Recipe, default: Any, options: Sequence[str], prog: str) -> Any:
+    return parse(default, options, prog=prog, description=f"Train: {recipe.summary}.")
+
+
+def _from_folder(arguments: Sequence[str]) -> tuple[Recipe, Any, Path]:
+    """``--resume RUN``: recipe and configuration are those of the folder."""
+    if not arguments or arguments[0].startswith("-"):
+        raise ConfigError("no run was named", mend="Name its folder: `spikeloom train --resume runs/NAME`.")
+    folder = Path(arguments[0])
+    name, plain = read_settings(folder)
+    recipe = _recipe(name)
+    config = config_from(recipe.configure(), plain, str(folder))
+    config = _parsed(recipe, config, arguments[1:], "spikeloom train --resume RUN")
+    return recipe, config, folder
+
+
+def _named(config: Any, recipe: Recipe) -> Path:
+    """``RECIPE --name NAME --resume``: the folder of that name."""
+    if not config.name:
+        mend = (
+            f"Name it: `spikeloom train {recipe.name} --name NAME --resume`, or `spikeloom train --resume runs/NAME`."
+        )
+        raise ConfigError("which run should go on?", mend=mend)
+    return Path(config.out) / config.name
+
+
+@contextlib.contextmanager
+def _opened(recipe: Recipe, config: Any, folder: Path | None) -> Iterator[RunFolder]:
+    """A new folder with its ``config.json``, or the one to go on with, made from the same configuration."""
+    if folder is None:
+        with open_run_folder(config.out, config.name, recipe.name) as opened:
+            write_settings(opened, recipe.name, config)
+            try:
+                yield opened
+            except BaseException:
+                forget_settings(opened)
+                raise
+        return
+    name, then = read_settings(folder)
+    if name != recipe.name:
+        raise ConfigError(f"{folder} is a run of another recipe", got=recipe.name, expected=name)
+    changed = changed_fields(then, plain_config(config))
+    if changed:
+        mend = "Leave these options as they were, or start a new run."
+        raise ConfigError(f"{folder} was begun with another configuration: {'; '.join(changed)}", mend=mend)
+    with reopen_run_folder(folder) as opened:
+        yield opened
 
 
 def usage() -> str:
@@ -46,8 +106,12 @@ def usage() -> str:
     return "\n".join(
         [
             "usage: spikeloom train RECIPE [--field value ...]",
+            "       spikeloom train RECIPE [...] --name NAME --resume",
+            "       spikeloom train --resume runs/NAME",
             "",
-            "Trains a network and writes summary, report and checkpoint to runs/<name>/.",
+            "Trains a network and writes summary, report, log and checkpoints to runs/<name>/. Ctrl-C, SIGTERM and",
+            "even a power cut lose nothing but the work since the last checkpoint: --resume goes on, to the bit as if",
+            "nothing had happened.",
             "",
             "recipes:",
             *lines,

@@ -12,23 +12,24 @@ from ..coding.layout import check_labels
 from ..errors import ParameterError
 
 
-def cross_entropy_of_mean(y: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def cross_entropy_of_mean(y: torch.Tensor, labels: torch.Tensor, *, smoothing: float = 0.0) -> torch.Tensor:
     r"""Average over time first, softmax after: :math:`-\log \mathrm{softmax}(\frac1T \sum_t y_t)_{label}`.
 
     ``y`` [T, B, C] is a membrane or a spike train, ``labels`` [B] are class indices; returns the mean over
-    the batch. Use it with ``sl.LI`` read-outs; for spikes see :func:`cross_entropy_of_rate`. Raises
-    :class:`ShapeError` when the layout is another, :class:`ParameterError` for labels that are no class
-    indices.
+    the batch. Use it with ``sl.LI`` read-outs; for spikes see :func:`cross_entropy_of_rate`. ``smoothing`` is
+    the share of the target that is spread evenly over all classes (Szegedy et al. 2016, arXiv:1512.00567).
+    Raises :class:`ShapeError` when the layout is another, :class:`ParameterError` for labels that are no class
+    indices and for a ``smoothing`` outside [0, 1).
 
     >>> y = torch.tensor([[[2.0, 0.0]], [[0.0, 0.0]]])
     >>> round(cross_entropy_of_mean(y, torch.tensor([0])).item(), 6)   # log(1 + exp(-1))
     0.313262
     """
     check_labels(y, labels)
-    return torch.nn.functional.cross_entropy(y.mean(0), labels)
+    return torch.nn.functional.cross_entropy(y.mean(0), labels, label_smoothing=_checked_share(smoothing))
 
 
-def mean_of_cross_entropy(y: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+def mean_of_cross_entropy(y: torch.Tensor, labels: torch.Tensor, *, smoothing: float = 0.0) -> torch.Tensor:
     r"""Softmax in every step, average after: :math:`-\frac1T \sum_t \log \mathrm{softmax}(y_t)_{label}`.
 
     Layout, return value and errors as in :func:`cross_entropy_of_mean`, which it never falls below (the
@@ -41,7 +42,8 @@ def mean_of_cross_entropy(y: torch.Tensor, labels: torch.Tensor) -> torch.Tensor
     """
     check_labels(y, labels)
     steps = y.shape[0]
-    return torch.nn.functional.cross_entropy(y.flatten(0, 1), labels.repeat(steps))
+    share = _checked_share(smoothing)
+    return torch.nn.functional.cross_entropy(y.flatten(0, 1), labels.repeat(steps), label_smoothing=share)
 
 
 def cross_entropy_of_rate(spikes: torch.Tensor, labels: torch.Tensor, *, scale: float = 10.0) -> torch.Tensor:
@@ -86,3 +88,9 @@ def mean_square_error_of_count(
     count = at_least_float32(spikes).sum(0)
     wanted = torch.full_like(count, float(wrong)).scatter_(1, labels.to(count.device)[:, None], float(right))
     return torch.nn.functional.mse_loss(count, wanted)
+
+
+def _checked_share(smoothing: float) -> float:
+    if not 0 <= smoothing < 1:
+        raise ParameterError("smoothing is out of range", got=smoothing, expected="at least 0 and below 1")
+    return smoothing

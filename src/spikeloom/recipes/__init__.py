@@ -1,38 +1,25 @@
-"""Recipes: a function that returns a configuration, and the module that turns one into a run.
+"""Recipes: a function that returns a configuration, and the module that makes data and a network of it.
 
 Importing this package imports no torch; the module of a recipe is imported only when it runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
-
 from .digits import DigitsConfig, digits
+from .images import ImagesConfig, fashion_mnist, mnist, mnist_conv
+from .recipe import Recipe
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """What ``spikeloom train NAME`` runs.
-
-    ``configure()`` returns the configuration, a frozen dataclass with at least the fields ``out`` and ``name`` of the
-    run folder; ``module`` has ``run(config, folder)``, which takes it, with or without changes.
-    """
-
-    name: str
-    summary: str
-    configure: Callable[[], Any]
-    module: str
-
-
+_IMAGES = "spikeloom.recipes.images_task"
 RECIPES = (
     Recipe(
         "digits",
         "a spiking network on 1797 real handwritten digits, offline",
         digits,
-        "spikeloom.recipes.digits_run",
+        "spikeloom.recipes.digits_task",
     ),
+    Recipe("mnist", "a fully connected spiking network on MNIST (--data.root PATH)", mnist, _IMAGES),
+    Recipe("mnist-conv", "a convolutional spiking network on MNIST (--data.root PATH)", mnist_conv, _IMAGES),
+    Recipe("fashion-mnist", "a convolutional spiking network on Fashion-MNIST", fashion_mnist, _IMAGES),
 )
 
-__all__ = ["RECIPES", "DigitsConfig", "Recipe", "digits"]
+__all__ = ["RECIPES", "DigitsConfig", "ImagesConfig", "Recipe", "digits", "fashion_mnist", "mnist", "mnist_conv"]

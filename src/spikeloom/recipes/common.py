@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from ..errors import ConfigError
@@ -70,19 +71,28 @@ class EncodingConfig:
 
 
 @dataclass(frozen=True)
-class NeuronConfig:
-    """The hidden layer of LIF neurons."""
+class LIFConfig:
+    """Hidden LIF neurons."""
 
-    width: int = 128
-    """Number of neurons."""
     tau: float = 20.0
     """Membrane time constant in ms; a step is 1 ms."""
     learn_tau: bool = False
     """Whether training changes tau as well."""
 
     def __post_init__(self) -> None:
-        require("width", self.width, low=1, high=1_000_000)
         require("tau", self.tau, above=0.0)
+
+
+@dataclass(frozen=True)
+class NeuronConfig(LIFConfig):
+    """The hidden layer of LIF neurons."""
+
+    width: int = 128
+    """Number of neurons."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("width", self.width, low=1, high=1_000_000)
 
 
 @dataclass(frozen=True)
@@ -93,21 +103,30 @@ class ReadoutConfig:
     """Membrane time constant in ms."""
     loss: Literal["mean-then-softmax", "softmax-then-mean"] = "mean-then-softmax"
     """Whether the membrane is averaged over time before or after the softmax of the cross-entropy."""
+    smoothing: float = 0.0
+    """Label smoothing: the share of the target that is spread evenly over all classes."""
 
     def __post_init__(self) -> None:
         require("tau", self.tau, above=0.0)
+        require("smoothing", self.smoothing, low=0.0, high=0.99)
 
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW."""
+    """The optimiser and its schedule, torch's."""
 
+    kind: Literal["adamw", "sgd"] = "adamw"
+    """`adamw`, or `sgd` with Nesterov's momentum."""
     learning_rate: float = 0.01
     """Peak learning rate."""
     weight_decay: float = 0.01
-    """Decoupled weight decay."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """`cosine`: falls from the peak to zero over the run; `constant`: stays."""
+    """Decay of weights; biases and time constants do not decay."""
+    momentum: float = 0.9
+    """Momentum of `sgd`."""
+    schedule: Literal["cosine", "one-cycle", "constant"] = "cosine"
+    """`cosine`: falls from the peak to zero over the run; `one-cycle`: rises first; `constant`: stays."""
+    warmup: float = 0.0
+    """Fraction of all steps over which the rate rises to the peak."""
     batch_size: int = 64
     """Images per step."""
     clip: float = 1.0
@@ -116,5 +135,103 @@ class OptimiserConfig:
     def __post_init__(self) -> None:
         require("learning_rate", self.learning_rate, above=0.0, high=1e6)
         require("weight_decay", self.weight_decay, low=0.0, high=1e6)
+        require("momentum", self.momentum, low=0.0, high=1.0)
+        require("warmup", self.warmup, low=0.0, high=0.99)
+        if self.warmup and self.schedule == "one-cycle":
+            raise ConfigError("warmup", got=self.warmup, expected="0, since one-cycle has a rise of its own")
         require("batch_size", self.batch_size, low=1)
         require("clip", self.clip, above=0.0)
+
+
+@dataclass(frozen=True)
+class GradientConfig:
+    """How a gradient is computed, where memory or time is short."""
+
+    accumulate: int = 1
+    """Every batch is computed in this many pieces, from less memory."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16`: matrix products in half precision, states and weights in float32."""
+    truncate: int = 0
+    """Backpropagate through at most this many time steps (0: all)."""
+    recompute: int = 0
+    """Keep only the state every so many time steps and compute the rest again (0: keep all)."""
+
+    def __post_init__(self) -> None:
+        require("accumulate", self.accumulate, low=1, high=1_000_000)
+        require("truncate", self.truncate, low=0, high=1e9)
+        require("recompute", self.recompute, low=0, high=1e9)
+        if self.truncate and self.recompute:
+            raise ConfigError("truncate and recompute exclude each other", mend="Set one of them to 0.")
+
+
+@dataclass(frozen=True)
+class PenaltyConfig:
+    """What hidden spikes cost in training; 0 for nothing."""
+
+    rate: float = 0.0
+    """Strength of the penalty on a layer's mean rate outside [least-rate, target]; 1 to 100 is usual."""
+    target: float = 0.0
+    """Highest rate that costs nothing, in spikes per neuron and step."""
+    least_rate: float = 0.0
+    """Lowest rate that costs nothing."""
+    count: float = 0.0
+    """Strength of the penalty on spikes of one neuron in one sample above `most`."""
+    most: float = 0.0
+    """Spikes of one neuron in one sample that cost nothing."""
+    silent: float = 0.0
+    """Strength of the penalty on neurons that never fire in a batch."""
+
+    def __post_init__(self) -> None:
+        for name in ("rate", "count", "silent"):
+            require(name, getattr(self, name), low=0.0)
+        require("target", self.target, low=self.least_rate)
+        require("least_rate", self.least_rate, low=0.0)
+        require("most", self.most, low=0.0)
+
+
+@dataclass(frozen=True)
+class KeepConfig:
+    """What is kept while the training runs, besides a checkpoint after every epoch."""
+
+    every: int = 0
+    """Steps between checkpoints within an epoch (0: none)."""
+    log_every: int = 10
+    """Steps between lines of the log."""
+    tensorboard: bool = False
+    """Whether to write for TensorBoard too (needs the package tensorboard)."""
+
+    def __post_init__(self) -> None:
+        require("every", self.every, low=0)
+        require("log_every", self.log_every, low=1)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What all recipes that train have in common."""
+
+    epochs: int = 30
+    """Passes over the training set."""
+    seeds: int = 3
+    """Number of independent trainings; mean and spread are over these."""
+    seed: int = 0
+    """The first seed; the others follow it."""
+    threads: int = 1
+    """Threads of the computation; on a busy machine more than one can be far slower."""
+    baseline: bool = False
+    """Whether to train the artificial network of equal shape as well, beside the spiking one."""
+    choose: Literal["loss", "accuracy"] = "loss"
+    """What makes an epoch the best on the validation set."""
+    out: Path = Path("runs")
+    """Folder in which the folder of this run is made."""
+    name: str = ""
+    """Name of the folder of this run; empty: the recipe and the time."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    gradient: GradientConfig = field(default_factory=GradientConfig)
+    penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
+    keep: KeepConfig = field(default_factory=KeepConfig)
+
+    def __post_init__(self) -> None:
+        require("epochs", self.epochs, low=1)
+        require("seeds", self.seeds, low=1, high=1000)
+        require("seed", self.seed, low=0)
+        require("threads", self.threads, low=1, high=1024)

@@ -29,10 +29,10 @@ from ..train.files import file_error, to_json
 from ..train.history import Epoch, Step
 from ..train.loop import Fitted, fit
 from ..train.seeds import derive_seed
-from ..train.settings import FitSettings
 from ..train.snapshot import require_same
 from ..train.stop import StoppedError, StopRequest
 from ..train.threads import torch_threads
+from .classification import fit_settings
 from .problem import Parts, build, problem_of
 from .recipe import Recipe
 from .space import Choice, Space, with_values
@@ -234,15 +234,6 @@ class _Judge:
             self.trial.report(row.validation_loss if self.objective == "loss" else row.validation_accuracy, row.epoch)
             if self.trial.should_prune():
                 raise optuna.TrialPruned
-
-
-def fit_settings(config: Any) -> FitSettings:
-    """How ``config``, a :class:`TrainConfig`, trains."""
-    o, g = config.optimiser, config.gradient
-    return FitSettings(
-        config.epochs, o.learning_rate, o.weight_decay, o.batch_size, o.clip, o.schedule, o.kind, o.momentum, o.warmup,
-        g.accumulate, g.precision, g.truncate, g.recompute, config.choose,
-    )  # fmt: skip
 
 
 def _suggested(space: Space, trial: optuna.Trial) -> dict[str, Any]:

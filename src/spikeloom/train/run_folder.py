@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +27,15 @@ class RunFolder:
     def write_json(self, name: str, value: Any) -> None:
         """Write ``value`` to ``name`` in one step."""
         write_atomic(self.path / name, to_json(value))
+
+    def make(self, name: str) -> Path:
+        """The inner folder ``name``, made if it is not there. Raises :class:`FileError`."""
+        path = self.path / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise file_error("write", path, error) from error
+        return path
 
     @contextlib.contextmanager
     def file(self, name: str) -> Iterator[Path]:
@@ -55,6 +65,41 @@ def open_run_folder(out: Path, name: str, prefix: str) -> Iterator[RunFolder]:
         # Not empty means that something finished: then the folder stays.
         with contextlib.suppress(OSError):
             path.rmdir()
+
+
+@contextlib.contextmanager
+def reopen_run_folder(path: Path) -> Iterator[RunFolder]:
+    """The folder of a run that has begun, to go on with it.
+
+    Raises :class:`FileError` when it cannot be written.
+    """
+    try:
+        _probe(path)
+        yield RunFolder(path)
+    except OSError as error:
+        raise error if isinstance(error, FileError) else file_error("write", path, error) from error
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Within the block no other process works in the folder ``path``; the claim ends with the process, however it does.
+
+    Raises :class:`FileError` when another process is at work there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has none: there the block is entered without a claim
+        yield
+        return
+    # The folder itself is locked, so that no file is left behind.
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise FileError(f"another process is at work in {path}", mend="Wait for it, or stop it first.") from error
+    finally:
+        os.close(descriptor)
 
 
 def _probe(path: Path) -> None:

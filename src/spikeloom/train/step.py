@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import NonFiniteError
+from ..learn.through_time import checkpointed
 from ..nn.recording import record
 from .evaluate import Task
 from .finite import MEND, blamed
@@ -85,5 +86,7 @@ def _pieces(task: Task, settings: FitSettings, x: torch.Tensor) -> Iterator[Piec
 
 
 def _call(net: torch.nn.Module, x: torch.Tensor, state: Any, settings: FitSettings) -> tuple[torch.Tensor, Any]:
+    if settings.recompute:
+        return checkpointed(net, x, state, steps=settings.recompute)
     # Without a state the network is called as it is at evaluation: it need not be one that takes states.
     return net(x) if state is None else net(x, state)

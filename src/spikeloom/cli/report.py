@@ -1,0 +1,38 @@
+"""``spikeloom report RUN``: the report of a finished run, made again from what its folder holds."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from .evaluate import DataRoot, named_run
+from .interrupts import interrupts_deferred
+from .options import parse
+
+_DESCRIPTION = (
+    "Make report.html of a finished run again. The robustness curves that `spikeloom evaluate RUN --noise` measured "
+    "become a part of it."
+)
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What is reported."""
+
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    """Folder of the run, such as runs/a."""
+    data: DataRoot = field(default_factory=DataRoot)
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Read the run, write the page."""
+    config = parse(ReportConfig(), arguments, prog="spikeloom report", description=_DESCRIPTION)
+    folder = named_run(config.run, "report")
+    with interrupts_deferred():
+        module = importlib.import_module("spikeloom.cli.report_run")
+    module.run(folder, config)

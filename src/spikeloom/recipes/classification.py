@@ -1,0 +1,140 @@
+"""Turns a recipe and its configuration into a run: train, choose on validation, test once, price, report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.arrays import Labelled
+from ..errors import SpikeloomError
+from ..kernels.backends import last_kernels
+from ..train.evaluate import Evaluation, Task, evaluate
+from ..train.history import Observer
+from ..train.logs import JsonLines, Several, TensorBoard
+from ..train.loop import Fitted, fit
+from ..train.progress import Progress, show_progress
+from ..train.run_folder import RunFolder
+from ..train.seeds import derive_seed
+from ..train.settings import FitSettings
+from ..train.snapshot import Keep
+from ..train.stop import StoppedError, StopRequest, stop_on_signals
+from ..train.threads import torch_threads
+from .common import TrainConfig
+from .pricing import energy_of
+from .problem import ANN, SPIKING, Parts, build, problem_of
+from .recipe import Recipe
+from .summary import plain_history, sentence, sizes_text, summarise
+from .training_page import write_page
+
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One variant of one seed: what was trained, and what the chosen model does on the test set."""
+
+    variant: str
+    seed: int
+    task: Task
+    fitted: Fitted
+    test: Evaluation
+
+
+def run(recipe: Recipe, config: TrainConfig, folder: RunFolder) -> Facts:
+    """Train in ``folder``, or go on with what is there; return the summary.
+
+    Writes ``checkpoint/<variant>-seed-<n>/{last,best}.json``, ``log/``, ``history.json``, ``report.html`` and last of
+    all ``summary.json``. The model of each seed is the best epoch on the validation set; the test set is used once per
+    seed, after the last training. Raises :class:`NonFiniteError` when a training diverges, :class:`FileError` when a
+    file cannot be read or written, and :class:`StoppedError` when a signal asked to stop.
+    """
+    began = time.perf_counter()
+    try:
+        with torch_threads(config.threads), stop_on_signals() as stop:
+            parts = problem_of(recipe).load(config)
+            trained, kernels = _train_and_test(recipe, config, parts, folder, stop)
+            energy = energy_of(trained, parts.test, lambda: _obey(stop))
+            summary = summarise(recipe, config, parts, trained, energy) | {"kernels": kernels}
+            folder.write_json("history.json", plain_history(trained))
+            write_page(folder.path, recipe, config, parts, trained, summary)
+            summary["wall_time_s"] = round(time.perf_counter() - began, 3)
+            folder.write_json("summary.json", summary)
+    except StoppedError as error:
+        mend = f"Go on with `spikeloom train --resume {folder.path}`."
+        raise StoppedError(error.what, number=error.number, mend=mend) from error
+    print(f"{sentence(summary)} -> {folder.path}")
+    return summary
+
+
+def fit_settings(config: TrainConfig) -> FitSettings:
+    """How ``config`` trains."""
+    o, g = config.optimiser, config.gradient
+    return FitSettings(
+        config.epochs, o.learning_rate, o.weight_decay, o.batch_size, o.clip, o.schedule, o.kind, o.momentum, o.warmup,
+        g.accumulate, g.precision, g.truncate, g.recompute, config.choose,
+    )  # fmt: skip
+
+
+def variants_of(config: TrainConfig) -> tuple[str, ...]:
+    """The spiking network, and its artificial twin where the configuration asks for it."""
+    return (SPIKING, ANN) if config.baseline else (SPIKING,)
+
+
+def _train_and_test(
+    recipe: Recipe, config: TrainConfig, parts: Parts, folder: RunFolder, stop: StopRequest
+) -> tuple[list[Trained], list[str]]:
+    seeds = range(config.seed, config.seed + config.seeds)
+    jobs = [(variant, seed) for variant in variants_of(config) for seed in seeds]
+    fitted: list[tuple[Task, Fitted]] = []
+    kernels: set[str] = set()
+    with show_progress(len(parts.train) * config.epochs * len(jobs), config.epochs) as progress:
+        progress.note(f"{parts.name}: {sizes_text(parts.sizes)} images")
+        for variant, seed in jobs:
+            progress.start(f"{'ANN ' if variant == ANN else ''}seed {seed}")
+            task = build(recipe, config, seed, parts, variant)
+            fitted.append((task, _fit(config, parts, task, folder, f"{variant}-seed-{seed}", seed, progress, stop)))
+            best = fitted[-1][1].best
+            chosen = f"chose epoch {best.epoch}, validation {100 * best.validation_accuracy:.1f} %"
+            progress.note(f"{'ANN ' if variant == ANN else ''}seed {seed}: {chosen}")
+            kernels |= set(last_kernels())
+    # Only here, when nothing can be chosen any more, is the test set looked at.
+    trained = [
+        Trained(variant, seed, task, result, last_look(task, parts.test, seed, lambda: _obey(stop)))
+        for (variant, seed), (task, result) in zip(jobs, fitted, strict=True)
+    ]
+    return trained, sorted(kernels | set(last_kernels()))
+
+
+def last_look(task: Task, test: Labelled, seed: int, between: Callable[[], None] | None = None) -> Evaluation:
+    """The one look at the test set."""
+    return evaluate(task, test, seed=derive_seed(seed, "test"), between=between)
+
+
+def _fit(
+    config: TrainConfig, parts: Parts, task: Task, folder: RunFolder, name: str, seed: int, progress: Progress,
+    stop: StopRequest,
+) -> Fitted:  # fmt: skip
+    folder.make("log")
+    keep = Keep(folder.path / "checkpoint" / name, {"data": parts.fingerprint}, every=config.keep.every)
+    observers: list[Observer] = [progress, JsonLines(folder.path / "log" / f"{name}.jsonl", config.keep.log_every)]
+    if config.keep.tensorboard:
+        observers.append(TensorBoard(folder.path / "log" / name, config.keep.log_every))
+    observer = Several(observers)
+    try:
+        return fit(
+            task, fit_settings(config), parts.train, parts.validation, seed=seed, observer=observer, keep=keep,
+            stop=stop,
+        )  # fmt: skip
+    except SpikeloomError as error:
+        if not isinstance(error, StoppedError):
+            error.add_note(f"while training {name}")
+        raise
+    finally:
+        observer.close()
+
+
+def _obey(stop: StopRequest) -> None:
+    if stop:
+        raise StoppedError("stopped after the training, before the end of the test", number=stop.number)
