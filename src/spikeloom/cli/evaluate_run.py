@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.arrays import Labelled
-from ..errors import ConfigError
+from ..errors import ConfigError, FileError
 from ..recipes.stored import StoredRun, open_run
 from ..report.robustness import headline, write_robustness_page
 from ..report.robustness_curves import Robustness
@@ -65,6 +65,7 @@ def opened(folder: Path, data_root: Path | None) -> StoredRun:
     Raises :class:`ConfigError` for a recipe that reads no folder of data.
     """
     stored = open_run(folder)
+    _require_summary(stored)
     if data_root is None:
         return stored
     data = getattr(stored.config, "data", None)
@@ -72,6 +73,19 @@ def opened(folder: Path, data_root: Path | None) -> StoredRun:
         raise ConfigError(f"the recipe {stored.recipe.name} reads no folder of data", got=f"--data.root {data_root}")
     config = dataclasses.replace(stored.config, data=dataclasses.replace(data, root=data_root))
     return dataclasses.replace(stored, config=config)
+
+
+def _require_summary(stored: StoredRun) -> None:
+    summary = stored.summary
+    halves = [summary, *([summary["baseline"]] if "baseline" in summary else [])]
+    try:
+        complete = "fingerprint" in summary["dataset"] and all(
+            type(r["seed"]) is int for h in halves for r in h["per_seed"]
+        )
+    except (KeyError, TypeError):
+        complete = False
+    if not complete or summary.get("recipe") != stored.recipe.name:
+        raise FileError(f"{stored.path / 'summary.json'} is not the summary of this run", mend="Was it altered?")
 
 
 def table(result: Facts) -> str:
