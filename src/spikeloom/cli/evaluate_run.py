@@ -68,7 +68,7 @@ def opened(folder: Path, data_root: Path | None) -> StoredRun:
     _require_summary(stored)
     if data_root is None:
         return stored
-    data = getattr(stored.config, "data", None)
+    data: Any = getattr(stored.config, "data", None)
     if not hasattr(data, "root"):
         raise ConfigError(f"the recipe {stored.recipe.name} reads no folder of data", got=f"--data.root {data_root}")
     config = dataclasses.replace(stored.config, data=dataclasses.replace(data, root=data_root))
