@@ -12,19 +12,24 @@ import torch
 
 from spikeloom.data.arrays import Labelled
 from spikeloom.data.digits import load_digits
-from spikeloom.data.splits import Split, stratified_split
-from spikeloom.recipes import DigitsConfig, digits_run
+from spikeloom.data.splits import stratified_split
+from spikeloom.recipes import RECIPES, DigitsConfig, classification, digits_task
 from spikeloom.recipes.common import EncodingConfig, NeuronConfig
+from spikeloom.recipes.problem import ANN, build
+from spikeloom.recipes.settings_file import write_settings
+from spikeloom.recipes.stored import open_run
 from spikeloom.train.checkpoint import load_checkpoint
 from spikeloom.train.evaluate import evaluate
 from spikeloom.train.run_folder import open_run_folder
 from spikeloom.train.seeds import derive_seed
-from spikeloom.train.threads import torch_threads
+
+DIGITS = RECIPES[0]
 
 
 def run_digits(config: DigitsConfig) -> dict:
     with open_run_folder(config.out, config.name, "digits") as folder:
-        return digits_run.run(config, folder)
+        write_settings(folder, "digits", config)
+        return classification.run(DIGITS, config, folder)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +53,9 @@ def test_digits_reaches_its_accuracy(finished: tuple[Path, dict]) -> None:
 
 def test_digits_writes_its_folder(finished: tuple[Path, dict]) -> None:
     folder, summary = finished
-    assert {path.name for path in folder.iterdir()} == {"summary.json", "report.html", "checkpoint"}
+    assert {path.name for path in folder.iterdir()} == {
+        "config.json", "summary.json", "history.json", "report.html", "checkpoint", "log",
+    }  # fmt: skip
     written = json.loads((folder / "summary.json").read_text())
     assert written == json.loads(json.dumps(summary))
     assert written["split"] == {"train": 1078, "validation": 360, "test": 359}
@@ -61,15 +68,13 @@ def test_digits_writes_its_folder(finished: tuple[Path, dict]) -> None:
 
 def test_the_checkpoint_gives_the_tested_network(finished: tuple[Path, dict]) -> None:
     folder, summary = finished
-    config, data = DigitsConfig(), load_digits()
-    test = data.take(stratified_split(data.y, train=0.6, validation=0.2, seed=0).test)
+    stored = open_run(folder)
     for row in summary["per_seed"]:
-        saved = load_checkpoint(folder / "checkpoint" / f"seed-{row['seed']}.json")
+        saved = load_checkpoint(folder / "checkpoint" / f"spiking-seed-{row['seed']}" / "best.json")
         assert saved.meta["epoch"] == row["best_epoch"]
-        made = digits_run.build(config, seed=99, inputs=64)
-        made.net.load_state_dict(saved.tensors)
-        checked = evaluate(made, test, seed=derive_seed(row["seed"], "test"))
+        checked = evaluate(stored.task(row["seed"]), stored.parts().test, seed=derive_seed(row["seed"], "test"))
         assert checked.accuracy.correct == row["test_accuracy"]
+        assert checked.predicted.shape == (359,)
 
 
 @pytest.mark.parametrize("kind", ["direct", "rate"])
@@ -77,24 +82,47 @@ def test_same_seed_same_result(tmp_path: Path, kind: str) -> None:
     encoding = EncodingConfig(kind=kind, steps=5)  # type: ignore[arg-type]
     small = {"epochs": 2, "seeds": 1, "encoding": encoding, "neuron": NeuronConfig(width=16, learn_tau=True)}
     first, again = (run_digits(DigitsConfig(out=tmp_path, name=name, **small)) for name in ("a", "b"))  # type: ignore[arg-type]
-    assert first["per_seed"] == again["per_seed"]
-    files = [sorted((tmp_path / name / "checkpoint").glob("*.safetensors")) for name in ("a", "b")]
+    timeless = [[{**row, "train_time_s": 0} for row in each["per_seed"]] for each in (first, again)]
+    assert timeless[0] == timeless[1]
+    files = [sorted((tmp_path / name / "checkpoint").rglob("best*.safetensors")) for name in ("a", "b")]
+    assert [path.name for path in files[0]] == [path.name for path in files[1]]  # named by their hash
     assert files[0][0].read_bytes() == files[1][0].read_bytes()
     assert first["metrics"]["test_accuracy_sd"] == 0.0
 
 
-def test_the_test_images_choose_nothing() -> None:
+def test_the_test_images_choose_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the test set holds, the trained networks are the same, bit by bit."""
     data = load_digits()
     split = stratified_split(data.y, train=0.6, validation=0.2, seed=0)
     poisoned = Labelled(data.x.copy(), data.y.copy())
     poisoned.x[split.test] = np.random.default_rng(0).random((len(split.test), 64), np.float32)
-    poisoned.y[split.test] = 0
-    config = DigitsConfig(epochs=2, seeds=1)
+    poisoned.y[split.test] = np.arange(len(split.test)) % 10
+    chosen = []
+    for name, source in (("clean", data), ("dirty", poisoned)):
+        # The split goes by the true labels in both: a test set is not known by its labels.
+        monkeypatch.setattr(digits_task, "load_digits", lambda source=source: source)
+        monkeypatch.setattr(digits_task, "stratified_split", lambda labels, **_: split)
+        run_digits(DigitsConfig(out=tmp_path, name=name, epochs=2, seeds=1))
+        chosen.append(next((tmp_path / name / "checkpoint" / "spiking-seed-0").glob("best-*.safetensors")).name)
+    assert chosen[0] == chosen[1]
 
-    def train(on: Labelled, parts: Split) -> dict[str, torch.Tensor]:
-        with torch_threads(1):
-            return digits_run._train(config, on, parts)[0][0].fitted.tensors
 
-    clean, dirty = train(data, split), train(poisoned, split)
-    assert all(torch.equal(clean[name], dirty[name]) for name in clean)
+def test_the_baseline_is_the_artificial_network_of_equal_shape(tmp_path: Path) -> None:
+    config = DigitsConfig(epochs=4, seeds=2, baseline=True, out=tmp_path, name="both", neuron=NeuronConfig(width=32))
+    summary = run_digits(config)
+    baseline = summary["baseline"]
+    assert baseline["parameters"] == summary["parameters"] == 64 * 32 + 32 + 32 * 10 + 10
+    assert [row["seed"] for row in baseline["per_seed"]] == [0, 1]
+    assert baseline["metrics"]["test_accuracy"] > 0.8
+    assert baseline["metrics"]["spikes_per_neuron_step"] == 0.0
+    energy = summary["energy"]
+    assert energy["accuracies"] == {
+        "spiking": summary["metrics"]["test_accuracy"], "ann": baseline["metrics"]["test_accuracy"],
+    }  # fmt: skip
+    parts = digits_task.load(config)
+    twin = build(DIGITS, config, 0, parts, ANN)
+    assert [type(m).__name__ for m in twin.net.children()] == ["Linear", "ReLU", "Linear", "Identity"]
+    spiking = build(DIGITS, config, 0, parts)
+    assert torch.equal(twin.net[0].weight, spiking.net[0].weight)  # type: ignore[index,union-attr]
+    x = torch.from_numpy(parts.test.x[:5])
+    assert torch.equal(twin.encode(x, 0), x.unsqueeze(0))

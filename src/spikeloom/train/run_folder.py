@@ -143,6 +143,8 @@ def plain_config(config: Any) -> dict[str, Any]:
     def convert(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: convert(item) for key, item in value.items()}
+        if isinstance(value, tuple | list):
+            return [convert(item) for item in value]
         return str(value) if isinstance(value, Path) else value
 
     return convert(dataclasses.asdict(config))
