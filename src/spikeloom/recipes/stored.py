@@ -75,6 +75,9 @@ def open_run(path: Path | str) -> StoredRun:
         mend = f"Go on with `spikeloom train --resume {path}`."
         raise FileError(f"the run {path} has not finished", mend=mend)
     summary = _read(path / "summary.json")
+    missing = [part for part in ("dataset", "metrics", "per_seed", "energy") if part not in summary]
+    if missing:
+        raise FileError(f"{path / 'summary.json'} is not the summary of a run: it has no {missing[0]}")
     return StoredRun(path, recipe, config_from(recipe.configure(), plain, str(path)), summary)
 
 

@@ -8,6 +8,7 @@ import torch
 from torch.optim import lr_scheduler as schedules
 
 from .settings import FitSettings
+from .weights import connection_weights
 
 
 def make_optimiser(net: torch.nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
@@ -17,8 +18,8 @@ def make_optimiser(net: torch.nn.Module, settings: FitSettings) -> torch.optim.O
     0.0
     """
     # Decay belongs to weights; on a bias or a time constant it would pull towards a value that means nothing.
-    parameters = [p for p in net.parameters() if p.requires_grad]
-    weights, others = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    weights = [p for p in connection_weights(net) if p.requires_grad]
+    others = [p for p in net.parameters() if p.requires_grad and all(p is not w for w in weights)]
     groups = [
         {"params": weights, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},

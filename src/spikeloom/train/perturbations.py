@@ -23,11 +23,11 @@ import numpy as np
 import torch
 
 from ..errors import ParameterError
-from ..nn import Neuron
 from ..nn.recording import recorders_of
 from .evaluate import Task
 from .places import Place, has_spikes, hidden_places
 from .seeds import derive_seed
+from .weights import connection_weights
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class WeightNoise(Perturbation):
     def applied(self, task: Task, seed: int) -> Iterator[Task]:
         noisy = {
             id(weight): torch.nn.Parameter(self._disturbed(weight, seed, number), weight.requires_grad)
-            for number, weight in enumerate(_weights(task.net))
+            for number, weight in enumerate(connection_weights(task.net))
         }
         # The parameter objects are exchanged, never written to: what is put back is the very same memory.
         held = [
@@ -186,17 +186,6 @@ class WeightNoise(Perturbation):
         old = weight.detach()
         rms = old.double().square().mean().sqrt().item() if old.numel() else 0.0
         return old + self.level * rms * _normal(old.shape, seed, "weights", number).to(old)
-
-
-def _weights(net: torch.nn.Module) -> list[torch.nn.Parameter]:
-    others = {id(p) for module in net.modules() if _has_no_weights(module) for p in module.parameters()}
-    return [p for p in net.parameters() if p.ndim > 1 and id(p) not in others]
-
-
-def _has_no_weights(module: torch.nn.Module) -> bool:
-    # A neuron's parameter per channel, or a norm's factor per step and feature, has several axes as well.
-    norm = hasattr(module, "running_mean") or isinstance(module, torch.nn.LayerNorm | torch.nn.GroupNorm)
-    return norm or isinstance(module, Neuron)
 
 
 Change = Callable[[torch.Tensor, int, int, int], torch.Tensor]  # (y [T, B, ...], layer, batch, first step)
