@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from ..errors import ConfigError, did_you_mean
 from ..recipes import RECIPES, Recipe
 from ..recipes.settings_file import changed_fields, config_from, forget_settings, read_settings, write_settings
+from ..train.ranks import ranks_from
 from ..train.run_folder import RunFolder, alone, open_run_folder, plain_config, reopen_run_folder
 from .interrupts import interrupts_deferred
 from .options import parse
@@ -32,14 +34,20 @@ def run(arguments: Sequence[str]) -> None:
         options = [argument for argument in arguments[1:] if argument != _RESUME]
         config = _parsed(recipe, recipe.configure(), options, f"spikeloom train {recipe.name}")
         folder = _named(config, recipe) if resume else None
+    ranks = ranks_from(os.environ)
     # The folder comes first: it is refused at once, while the module that trains takes seconds to import torch.
-    with _opened(recipe, config, folder) as opened, alone(opened.path):
+    with (
+        _opened(recipe, config, folder) if ranks.first else _theirs(folder) as opened,
+        alone(opened.path) if ranks.first else contextlib.nullcontext(),
+    ):
+        # Every process looks, so that none waits for others that have left.
         if resume and (opened.path / "summary.json").exists():
-            print(f"{opened.path} is finished: there is nothing left to do.")
+            if ranks.first:
+                print(f"{opened.path} is finished: there is nothing left to do.")
             return
         with interrupts_deferred():
             runner = importlib.import_module("spikeloom.recipes.classification")
-        runner.run(recipe, config, opened)
+        runner.run(recipe, config, opened, ranks)
 
 
 def _recipe(name: str) -> Recipe:
@@ -97,6 +105,12 @@ def _opened(recipe: Recipe, config: Any, folder: Path | None) -> Iterator[RunFol
         raise ConfigError(f"{folder} was begun with another configuration: {'; '.join(changed)}", mend=mend)
     with reopen_run_folder(folder) as opened:
         yield opened
+
+
+@contextlib.contextmanager
+def _theirs(folder: Path | None) -> Iterator[RunFolder]:
+    """For all processes but the first, which checks and opens the folder and tells them where a new one is."""
+    yield RunFolder(folder or Path())
 
 
 def usage() -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..data.arrays import Labelled
@@ -14,7 +16,8 @@ from ..train.evaluate import Evaluation, Task, evaluate
 from ..train.history import Observer
 from ..train.logs import JsonLines, Several, TensorBoard
 from ..train.loop import Fitted, fit
-from ..train.progress import Progress, show_progress
+from ..train.progress import Progress, Silent, show_progress
+from ..train.ranks import SINGLE, Ranks
 from ..train.run_folder import RunFolder
 from ..train.seeds import derive_seed
 from ..train.settings import FitSettings
@@ -42,19 +45,27 @@ class Trained:
     test: Evaluation
 
 
-def run(recipe: Recipe, config: TrainConfig, folder: RunFolder) -> Facts:
+def run(recipe: Recipe, config: TrainConfig, folder: RunFolder, ranks: Ranks = SINGLE) -> Facts:
     """Train in ``folder``, or go on with what is there; return the summary.
 
     Writes ``checkpoint/<variant>-seed-<n>/{last,best}.json``, ``log/``, ``history.json``, ``report.html`` and last of
     all ``summary.json``. The model of each seed is the best epoch on the validation set; the test set is used once per
-    seed, after the last training. Raises :class:`NonFiniteError` when a training diverges, :class:`FileError` when a
-    file cannot be read or written, and :class:`StoppedError` when a signal asked to stop.
+    seed, after the last training. Several ``ranks`` train together; then the first goes on alone, and it alone writes
+    and prints, while the others return no facts.
+
+    Raises :class:`NonFiniteError` when a training diverges, :class:`FileError` when a file cannot be read or written,
+    and :class:`StoppedError` when a signal asked to stop.
     """
     began = time.perf_counter()
     try:
         with torch_threads(config.threads), stop_on_signals() as stop:
             parts = problem_of(recipe).load(config)
-            trained, kernels = _train_and_test(recipe, config, parts, folder, stop)
+            with ranks.joined():
+                jobs, kernels = _train(recipe, config, parts, folder, stop, ranks)
+            if not ranks.first:
+                return {}
+            trained = _test(jobs, parts, stop)
+            kernels = sorted(kernels | set(last_kernels()))
             energy = energy_of(trained, parts.test, lambda: _obey(stop))
             summary = summarise(recipe, config, parts, trained, energy) | {"kernels": kernels}
             folder.write_json("history.json", plain_history(trained))
@@ -82,29 +93,38 @@ def variants_of(config: TrainConfig) -> tuple[str, ...]:
     return (SPIKING, ANN) if config.baseline else (SPIKING,)
 
 
-def _train_and_test(
-    recipe: Recipe, config: TrainConfig, parts: Parts, folder: RunFolder, stop: StopRequest
-) -> tuple[list[Trained], list[str]]:
+Job = tuple[str, int, Task, Fitted]
+
+
+def _train(
+    recipe: Recipe, config: TrainConfig, parts: Parts, folder: RunFolder, stop: StopRequest, ranks: Ranks
+) -> tuple[list[Job], set[str]]:
     seeds = range(config.seed, config.seed + config.seeds)
     jobs = [(variant, seed) for variant in variants_of(config) for seed in seeds]
-    fitted: list[tuple[Task, Fitted]] = []
+    trained: list[Job] = []
     kernels: set[str] = set()
-    with show_progress(len(parts.train) * config.epochs * len(jobs), config.epochs) as progress:
+    folder = RunFolder(Path(ranks.told(str(folder.path))))
+    total = len(parts.train) * config.epochs * len(jobs)
+    with show_progress(total, config.epochs) if ranks.first else contextlib.nullcontext(Silent()) as progress:
         progress.note(f"{parts.name}: {sizes_text(parts.sizes)} images")
         for variant, seed in jobs:
             progress.start(f"{'ANN ' if variant == ANN else ''}seed {seed}")
             task = build(recipe, config, seed, parts, variant)
-            fitted.append((task, _fit(config, parts, task, folder, f"{variant}-seed-{seed}", seed, progress, stop)))
-            best = fitted[-1][1].best
-            chosen = f"chose epoch {best.epoch}, validation {100 * best.validation_accuracy:.1f} %"
+            name = f"{variant}-seed-{seed}"
+            fitted = _fit(config, parts, task, folder, name, seed, progress, stop, ranks)
+            trained.append((variant, seed, task, fitted))
+            chosen = f"chose epoch {fitted.best.epoch}, validation {100 * fitted.best.validation_accuracy:.1f} %"
             progress.note(f"{'ANN ' if variant == ANN else ''}seed {seed}: {chosen}")
             kernels |= set(last_kernels())
+    return trained, kernels
+
+
+def _test(jobs: list[Job], parts: Parts, stop: StopRequest) -> list[Trained]:
     # Only here, when nothing can be chosen any more, is the test set looked at.
-    trained = [
-        Trained(variant, seed, task, result, last_look(task, parts.test, seed, lambda: _obey(stop)))
-        for (variant, seed), (task, result) in zip(jobs, fitted, strict=True)
+    return [
+        Trained(variant, seed, task, fitted, last_look(task, parts.test, seed, lambda: _obey(stop)))
+        for variant, seed, task, fitted in jobs
     ]
-    return trained, sorted(kernels | set(last_kernels()))
 
 
 def last_look(task: Task, test: Labelled, seed: int, between: Callable[[], None] | None = None) -> Evaluation:
@@ -114,18 +134,14 @@ def last_look(task: Task, test: Labelled, seed: int, between: Callable[[], None]
 
 def _fit(
     config: TrainConfig, parts: Parts, task: Task, folder: RunFolder, name: str, seed: int, progress: Progress,
-    stop: StopRequest,
+    stop: StopRequest, ranks: Ranks,
 ) -> Fitted:  # fmt: skip
-    folder.make("log")
     keep = Keep(folder.path / "checkpoint" / name, {"data": parts.fingerprint}, every=config.keep.every)
-    observers: list[Observer] = [progress, JsonLines(folder.path / "log" / f"{name}.jsonl", config.keep.log_every)]
-    if config.keep.tensorboard:
-        observers.append(TensorBoard(folder.path / "log" / name, config.keep.log_every))
-    observer = Several(observers)
+    observer = _observer(config, folder, name, progress) if ranks.first else Several([])
     try:
         return fit(
             task, fit_settings(config), parts.train, parts.validation, seed=seed, observer=observer, keep=keep,
-            stop=stop,
+            stop=stop, ranks=ranks,
         )  # fmt: skip
     except SpikeloomError as error:
         if not isinstance(error, StoppedError):
@@ -133,6 +149,14 @@ def _fit(
         raise
     finally:
         observer.close()
+
+
+def _observer(config: TrainConfig, folder: RunFolder, name: str, progress: Progress) -> Several:
+    log, every = folder.make("log"), config.keep.log_every
+    observers: list[Observer] = [progress, JsonLines(log / f"{name}.jsonl", every)]
+    if config.keep.tensorboard:
+        observers.append(TensorBoard(log / name, every))
+    return Several(observers)
 
 
 def _obey(stop: StopRequest) -> None:

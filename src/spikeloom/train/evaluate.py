@@ -13,6 +13,7 @@ from ..coding.classify import Accuracy, accuracy, classify
 from ..coding.decode import membrane_mean
 from ..data.arrays import Labelled
 from ..nn.recording import record
+from .ranks import SINGLE, Ranks
 from .seeds import derive_seed
 
 
@@ -59,36 +60,90 @@ class Evaluation:
     spikes_per_neuron_step: float
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """What one batch adds to an evaluation; ``spikes`` holds spikes and places for them by layer."""
+
+    predicted: NDArray[np.int64]
+    hits: Accuracy
+    loss: float
+    spikes: dict[str, tuple[float, int]]
+
+    def numbers(self) -> list[float]:
+        """All of it but the names of the layers; exact, since no count comes near 2^53."""
+        h = self.hits
+        flat = [number for pair in self.spikes.values() for number in pair]
+        return [h.samples, h.hits, h.silences, h.ties, self.loss, *flat, *self.predicted.tolist()]
+
+    def like(self, numbers: list[float]) -> _Batch:
+        """The batch whose ``numbers`` these are, of the same network."""
+        samples, hits, silences, ties = (int(n) for n in numbers[:4])
+        flat, rest = numbers[5 : 5 + 2 * len(self.spikes)], numbers[5 + 2 * len(self.spikes) :]
+        spikes = {name: (flat[2 * i], int(flat[2 * i + 1])) for i, name in enumerate(self.spikes)}
+        predicted = np.array(rest[:samples], dtype=np.int64)
+        return _Batch(predicted, Accuracy(samples, hits, silences, ties), numbers[4], spikes)
+
+
 @torch.no_grad()
 def evaluate(
-    task: Task, data: Labelled, *, seed: int, batch_size: int = 256, between: Callable[[], None] | None = None
-) -> Evaluation:
+    task: Task, data: Labelled, *, seed: int, batch_size: int = 256, between: Callable[[], None] | None = None,
+    ranks: Ranks = SINGLE,
+) -> Evaluation:  # fmt: skip
     """Run ``data`` through the network in evaluation mode; ``seed`` is that of the encoder.
 
-    ``between`` is called before each batch and may raise, for instance to stop.
+    ``between`` is called before each batch and may raise, for instance to stop. Of several ``ranks`` each computes
+    some of the batches, and all get the same result, to the bit that of one process.
     """
     task.net.eval()
-    predicted, hits, loss = [], Accuracy(0, 0, 0, 0), 0.0
-    counts: dict[str, tuple[float, int]] = {}
-    for number, start in enumerate(range(0, len(data), batch_size)):
+    starts = range(0, len(data), batch_size)
+    # A process for which no batch is left computes the first one, to know the layers.
+    mine = range(ranks.rank, len(starts), ranks.size) or range(1)
+    batches: list[_Batch] = []
+    for number in mine:
         if between is not None:
             between()
-        images, labels = task.batch(data, slice(start, start + batch_size))
-        with record(task.net) as recording:
-            y, _ = task.net(task.encode(images, derive_seed(seed, "evaluate", number)))
-        loss += task.loss(y, labels).item() * len(labels)
-        decision = classify(membrane_mean(y))
-        hits += accuracy(decision, labels)
-        predicted.append(decision.prediction.cpu().numpy())
-        for name in recording.names():
-            spikes = recording[name].spikes
-            if spikes is not None:
-                total, places = counts.get(name, (0.0, 0))
-                counts[name] = (total + spikes.sum(dtype=torch.float64).item(), places + spikes.numel())
+        images, labels = task.batch(data, slice(starts[number], starts[number] + batch_size))
+        batches.append(_batch(task, images, labels, derive_seed(seed, "evaluate", number)))
+    return _joined(batches if ranks.alone else _of_all(batches, len(starts), batch_size, ranks))
+
+
+def _batch(task: Task, images: torch.Tensor, labels: torch.Tensor, key: int) -> _Batch:
+    with record(task.net) as recording:
+        y, _ = task.net(task.encode(images, key))
+    decision = classify(membrane_mean(y))
+    spikes: dict[str, tuple[float, int]] = {}
+    for name in recording.names():
+        found = recording[name].spikes
+        if found is not None:
+            spikes[name] = found.sum(dtype=torch.float64).item(), found.numel()
+    loss = task.loss(y, labels).item() * len(labels)
+    return _Batch(decision.prediction.cpu().numpy(), accuracy(decision, labels), loss, spikes)
+
+
+def _of_all(batches: list[_Batch], count: int, batch_size: int, ranks: Ranks) -> list[_Batch]:
+    """The batches of all processes, in order: each one fills in its own, and zeros for the others."""
+    row = 5 + 2 * len(batches[0].spikes) + batch_size
+    table = [0.0] * (row * count)
+    for batch, number in zip(batches, range(ranks.rank, count, ranks.size), strict=False):
+        numbers = batch.numbers()
+        table[number * row : number * row + len(numbers)] = numbers
+    table = ranks.total(table)
+    return [batches[0].like(table[start : start + row]) for start in range(0, len(table), row)]
+
+
+def _joined(batches: list[_Batch]) -> Evaluation:
+    hits, loss = Accuracy(0, 0, 0, 0), 0.0
+    counts: dict[str, tuple[float, int]] = {}
+    for batch in batches:
+        hits += batch.hits
+        loss += batch.loss
+        for name, (spikes, places) in batch.spikes.items():
+            before = counts.get(name, (0.0, 0))
+            counts[name] = before[0] + spikes, before[1] + places
     return Evaluation(
-        predicted=np.concatenate(predicted),
+        predicted=np.concatenate([batch.predicted for batch in batches]),
         accuracy=hits,
-        loss=loss / len(data),
+        loss=loss / hits.samples,
         activity={name: total / places for name, (total, places) in counts.items()},
         spikes_per_neuron_step=sum(t for t, _ in counts.values()) / max(1, sum(n for _, n in counts.values())),
     )

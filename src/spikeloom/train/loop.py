@@ -17,10 +17,12 @@ from .evaluate import Evaluation, Task, evaluate
 from .finite import require_finite, require_finite_parameters
 from .history import Epoch, Observer, Step
 from .optimiser import make_optimiser, make_schedule
+from .parallel import Parallel
+from .ranks import SINGLE, Ranks
 from .seeds import batches, derive_seed
 from .settings import FitSettings
 from .snapshot import Keep, Training
-from .step import Outcome, add_gradient
+from .step import Gradient, Outcome, forward_of, parallel_of
 from .stop import StoppedError, StopRequest
 
 
@@ -43,12 +45,15 @@ def fit(
     observer: Observer | None = None,
     keep: Keep | None = None,
     stop: StopRequest | None = None,
+    ranks: Ranks = SINGLE,
 ) -> Fitted:
     """Train ``task.net`` in place and leave it as it was after the best epoch (see ``FitSettings.choose``).
 
     With ``keep`` checkpoints are written, and a training that is found there goes on, bit by bit as if it had never
-    stopped; ``stop`` ends it after the present step, with a checkpoint. The same seed gives the same result, bit by
-    bit, on the same machine with the same number of threads; torch's own generator is left as it was.
+    stopped; ``stop`` ends it after the present step, with a checkpoint. Of several ``ranks``, which must have joined,
+    each computes its share of every batch; the first one alone writes and tells the observer. The same seed gives the
+    same result, bit by bit, on the same machine with the same numbers of threads and processes; torch's own generator
+    is left as it was.
 
     Raises :class:`NonFiniteError`, naming layer, epoch, step and the last checkpoint, when the loss, a state, the
     gradient or a parameter is no longer finite; :class:`StoppedError` when ``stop`` asked for it; :class:`FileError`
@@ -56,9 +61,13 @@ def fit(
     """
     optimiser = make_optimiser(task.net, settings)
     schedule = make_schedule(optimiser, settings, settings.steps(len(train)) * settings.epochs)
-    run = _Run(task, Training(settings, seed, task.net, optimiser, schedule), train, validation, observer, keep, stop)
+    training = Training(settings, seed, task.net, optimiser, schedule)
     if keep is not None and keep.last.exists():
-        run.training.restore(keep.last)
+        training.restore(keep.last)
+    ranks.require_equal((training.epoch, training.step), "epoch and step to go on from")
+    forward = forward_of(task.net, settings) if ranks.alone else parallel_of(task.net, settings)
+    gradient = Gradient(task, settings, forward, ranks)
+    run = _Run(gradient, training, train, validation, observer if ranks.first else None, keep, stop)
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
         run.all_epochs()
     best = run.training.best
@@ -71,13 +80,21 @@ def fit(
 class _Run:
     """A training with what it trains on, tells and obeys."""
 
-    task: Task
+    gradient: Gradient
     training: Training
     train: Labelled
     validation: Labelled
     observer: Observer | None
     keep: Keep | None
     stop: StopRequest | None
+
+    @property
+    def task(self) -> Task:
+        return self.gradient.task
+
+    @property
+    def ranks(self) -> Ranks:
+        return self.gradient.ranks
 
     def all_epochs(self) -> None:
         now = self.training
@@ -108,7 +125,7 @@ class _Run:
                 self.observer.step(Step(now.epoch, now.step, total, count, outcome.hits, loss, penalty, rate))
             self._stop_if_asked()
             if self.keep is not None and self.keep.every and now.step % self.keep.every == 0:
-                now.save(self.keep)
+                self._save()
 
     def _step(self, images: torch.Tensor, labels: torch.Tensor) -> Outcome:
         """One step of the optimiser."""
@@ -120,17 +137,20 @@ class _Run:
         size = -(-len(labels) // settings.accumulate)
         for number, (x, y) in enumerate(zip(images.split(size), labels.split(size), strict=True)):
             part = derive_seed(key, "part", number) if number else key
-            _seed_modules(self.task.device, part)
-            outcome += add_gradient(self.task, settings, x, y, part, len(y) / len(labels), where)
+            _seed_modules(self.task.device, part if self.ranks.first else derive_seed(part, "rank", self.ranks.rank))
+            last = number == -(-len(labels) // size) - 1
+            outcome += self.gradient.add(x, y, part, len(y) / len(labels), where, last)
         norm = torch.nn.utils.clip_grad_norm_(self.task.net.parameters(), settings.clip)
         require_finite(norm.item(), "the norm of the gradient", where)
         now.optimiser.step()
         now.schedule.step()
         require_finite_parameters(self.task.net, where)
-        return outcome
+        return outcome.over(self.ranks)
 
     def _end_of_epoch(self) -> None:
         now = self.training
+        if isinstance(self.gradient.forward, Parallel):
+            self.gradient.forward.same_buffers()
         checked = self._validate()
         loss, accuracy = now.sums.loss / now.sums.samples, now.sums.hits / now.sums.samples
         row = Epoch(
@@ -140,32 +160,35 @@ class _Run:
         now.history.append(row)
         if now.best is None or _better(row, now.best[0], now.settings.choose):
             now.best = row, {name: tensor.detach().clone() for name, tensor in now.net.state_dict().items()}
-            if self.keep is not None:
+            if self.keep is not None and self.ranks.first:
                 now.save_best(self.keep)
         now.epoch, now.step, now.sums, now.time_s = now.epoch + 1, 0, Outcome(), 0.0
-        if self.keep is not None:
-            now.save(self.keep)
+        self._save()
         if self.observer is not None:
             self.observer.epoch(row)
 
     def _validate(self) -> Evaluation:
         seed, epoch = derive_seed(self.training.seed, "validation"), self.training.epoch
         try:
-            checked = evaluate(self.task, self.validation, seed=seed, between=self._stop_if_asked)
+            # Processes with more batches than others could not agree on a stop in between.
+            between = self._stop_if_asked if self.ranks.alone else None
+            checked = evaluate(self.task, self.validation, seed=seed, between=between, ranks=self.ranks)
         except NonFiniteError as error:
             raise NonFiniteError(f"{error.what}, in the validation after epoch {epoch}", got=error.got) from error
         require_finite(checked.loss, "the validation loss", f"epoch {epoch}, its end")
         return checked
 
     def _stop_if_asked(self) -> None:
-        if not self.stop:
+        number = self.ranks.largest(self.stop.number if self.stop else 0)
+        if not number:
             return
-        now, mend = self.training, ""
-        if self.keep is not None:
-            now.save(self.keep)
-            mend = "Go on with --resume."
-        what = f"stopped after epoch {now.epoch}, step {now.step}"
-        raise StoppedError(what, number=self.stop.number, mend=mend)
+        self._save()
+        now, mend = self.training, "" if self.keep is None else "Go on with --resume."
+        raise StoppedError(f"stopped after epoch {now.epoch}, step {now.step}", number=number, mend=mend)
+
+    def _save(self) -> None:
+        if self.keep is not None and self.ranks.first:
+            self.training.save(self.keep)
 
     def _with_checkpoint(self, error: NonFiniteError) -> NonFiniteError:
         """The same error with the last checkpoint from before it."""
