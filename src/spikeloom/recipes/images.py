@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -79,6 +80,21 @@ class ImagesConfig(TrainConfig):
     net: NetConfig = field(default_factory=NetConfig)
     neuron: LIFConfig = field(default_factory=LIFConfig)
     readout: ReadoutConfig = field(default_factory=ReadoutConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.gradient.recompute and self.net.kind != "mlp":
+            what = f"gradient.recompute with {self.net.kind}, whose batch norm averages over the whole sequence"
+            raise ConfigError(what, got=self.gradient.recompute, expected="0")
+        # Weights, and a batch of hidden spikes, have to fit into memory.
+        widths = (28 * 28, *self.net.hidden) if self.net.kind == "mlp" else self.net.hidden
+        for before, after in pairwise(widths):
+            require("weights between two layers of net.hidden", before * after, high=1e9)
+        deep = 0 if self.net.kind == "mlp" else 14 * 14 * max(self.net.channels)
+        if deep:
+            require("weights between two layers of net.channels", 9 * max(self.net.channels) ** 2, high=1e9)
+        elements = self.encoding.steps * max(deep, *widths, 1) * max(self.optimiser.batch_size, 256)
+        require("encoding.steps * widest layer * optimiser.batch_size", elements, high=1e10)
 
 
 def mnist() -> ImagesConfig:
