@@ -187,8 +187,10 @@ class _Run:
         raise StoppedError(f"stopped after epoch {now.epoch}, step {now.step}", number=number, mend=mend)
 
     def _save(self) -> None:
-        if self.keep is not None and self.ranks.first:
-            self.training.save(self.keep)
+        if self.keep is not None:
+            if self.ranks.first:
+                self.training.save(self.keep)
+            self.ranks.wait()
 
     def _with_checkpoint(self, error: NonFiniteError) -> NonFiniteError:
         """The same error with the last checkpoint from before it."""

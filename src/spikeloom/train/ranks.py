@@ -76,6 +76,10 @@ class Ranks:
         """The largest of all processes."""
         return value if self.alone else int(self._reduced([value], "MAX")[0])
 
+    def wait(self) -> None:
+        """Return when all processes have come here."""
+        self.total([0.0])
+
     def told(self, text: str) -> str:
         """``text`` of the first process."""
         if self.alone:
