@@ -63,7 +63,7 @@ def fit(
     schedule = make_schedule(optimiser, settings, settings.steps(len(train)) * settings.epochs)
     training = Training(settings, seed, task.net, optimiser, schedule)
     if keep is not None and keep.last.exists():
-        training.restore(keep.last)
+        training.restore(keep)
     ranks.require_equal((training.epoch, training.step), "epoch and step to go on from")
     forward = forward_of(task.net, settings) if ranks.alone else parallel_of(task.net, settings)
     gradient = Gradient(task, settings, forward, ranks)

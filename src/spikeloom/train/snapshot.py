@@ -97,26 +97,36 @@ class Training:
         meta = {"seed": self.seed, "epoch": row.epoch, "validation_accuracy": row.validation_accuracy}
         save_checkpoint(keep.best, tensors, {**keep.meta, **meta}, open_file=keep.open_file)
 
-    def restore(self, path: Path) -> None:
-        """Take over what ``path`` holds.
+    def restore(self, keep: Keep) -> None:
+        """Take over what ``keep.last`` holds.
 
         Raises :class:`FileError` for a damaged checkpoint or one of another network, and :class:`ConfigError`, naming
-        the fields, when it was made with other settings.
+        the fields, when it was made with other settings or ``keep.meta`` says something else than it does.
         """
+        path = keep.last
         saved = load_checkpoint(path)
         then = saved.meta.get("training")
         if not isinstance(then, dict):
             raise FileError(f"{path} holds a network, not a training that could go on", mend="Use its last.json.")
-        now = {**dataclasses.asdict(self.settings), "seed": self.seed}
-        require_same({**then["settings"], "seed": then["seed"]}, now, str(path))
-        load_network(self.net, _under(saved.tensors, _NET), path)
-        restore_optimiser(self.optimiser, _under(saved.tensors, _OPTIMISER), then["optimiser"])
+        try:
+            now = {**dataclasses.asdict(self.settings), "seed": self.seed}
+            require_same({**then["settings"], "seed": then["seed"]}, now, str(path))
+            require_same({n: v for n, v in saved.meta.items() if n != "training"}, keep.meta, str(path))
+            load_network(self.net, _under(saved.tensors, _NET), path)
+            self._take_over(saved.tensors, then)
+        except (KeyError, TypeError, AttributeError) as error:
+            # Its hash is right, so it was written so: a field that this version knows is not there.
+            what = f"{path} is not a training that this version can go on with: {error!r}"
+            raise FileError(what, mend="Load it with the version of spikeloom that wrote it.") from error
+
+    def _take_over(self, tensors: Mapping[str, torch.Tensor], then: Mapping[str, Any]) -> None:
+        restore_optimiser(self.optimiser, _under(tensors, _OPTIMISER), then["optimiser"])
         self.schedule.load_state_dict(then["schedule"])
         self.epoch, self.step, self.time_s = then["epoch"], then["step"], then["time_s"]
         self.sums = Outcome(**then["sums"])
         self.history = [Epoch(**row) for row in then["history"]]
         if then["best"] is not None:
-            self.best = Epoch(**then["best"]), _under(saved.tensors, _BEST)
+            self.best = Epoch(**then["best"]), _under(tensors, _BEST)
 
 
 def load_network(net: torch.nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
