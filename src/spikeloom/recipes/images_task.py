@@ -62,7 +62,7 @@ def _net(config: ImagesConfig, shape: tuple[int, int, int], classes: int) -> tor
         )  # fmt: skip
         # A third less time on a CPU; the numbers are the same up to rounding. Not for the others: in this layout
         # torch 2.13 corrupts the heap in the gradient of a 1 x 1 convolution of stride 2 with 4 channels.
-        return made.to(memory_format=torch.channels_last)
+        return made.to(memory_format=torch.channels_last)  # type: ignore[reportCallIssue]
     if net.kind == "vgg":
         depth, width = net.depth, net.channels[0]
         return vgg(depth, shape, classes, neuron, readout, width=width, norm=norm, dropout=net.dropout, learn=learn)
