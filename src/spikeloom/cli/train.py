@@ -14,10 +14,12 @@ from ..recipes import RECIPES, Recipe
 from ..recipes.settings_file import changed_fields, config_from, forget_settings, read_settings, write_settings
 from ..train.ranks import ranks_from
 from ..train.run_folder import RunFolder, alone, open_run_folder, plain_config, reopen_run_folder
+from ..train.stop import StoppedError
 from .interrupts import interrupts_deferred
 from .options import parse
 
 _RESUME = "--resume"
+SIGNAL = 128
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -110,7 +112,10 @@ def _opened(recipe: Recipe, config: Any, folder: Path | None) -> Iterator[RunFol
 @contextlib.contextmanager
 def _theirs(folder: Path | None) -> Iterator[RunFolder]:
     """For all processes but the first, which checks and opens the folder and tells them where a new one is."""
-    yield RunFolder(folder or Path())
+    try:
+        yield RunFolder(folder or Path())
+    except StoppedError as error:
+        raise SystemExit(SIGNAL + error.number) from error  # the first one says it
 
 
 def usage() -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +28,10 @@ from .pricing import energy_of
 from .problem import ANN, SPIKING, Parts, build, problem_of
 from .recipe import Recipe
 from .summary import plain_history, sentence, sizes_text, summarise
+from .trained import Trained
 from .training_page import write_page
 
 Facts = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Trained:
-    """One variant of one seed: what was trained, and what the chosen model does on the test set."""
-
-    variant: str
-    seed: int
-    task: Task
-    fitted: Fitted
-    test: Evaluation
 
 
 def run(recipe: Recipe, config: TrainConfig, folder: RunFolder, ranks: Ranks = SINGLE) -> Facts:

@@ -17,7 +17,7 @@ from ..train.seeds import derive_seed
 from .problem import ANN, DT, SPIKING, as_ann
 
 if TYPE_CHECKING:
-    from .classification import Trained
+    from .trained import Trained
 
 MOST_IMAGES = 2000
 _BATCH = 250

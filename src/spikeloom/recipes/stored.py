@@ -17,11 +17,12 @@ from ..train.loop import Fitted
 from ..train.snapshot import load_network
 from ..train.threads import torch_threads
 from . import RECIPES
-from .classification import Trained, last_look, variants_of
+from .classification import last_look, variants_of
 from .common import TrainConfig
 from .problem import SPIKING, Parts, build, problem_of
 from .recipe import Recipe
 from .settings_file import config_from, read_settings
+from .trained import Trained
 from .training_page import write_page
 
 Facts = dict[str, Any]

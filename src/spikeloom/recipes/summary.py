@@ -15,7 +15,7 @@ from .problem import ANN, SPIKING, Parts
 from .recipe import Recipe
 
 if TYPE_CHECKING:
-    from .classification import Trained
+    from .trained import Trained
 
 Facts = dict[str, Any]
 

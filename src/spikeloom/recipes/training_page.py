@@ -29,7 +29,7 @@ from .recipe import Recipe
 from .summary import percent
 
 if TYPE_CHECKING:
-    from .classification import Trained
+    from .trained import Trained
 
 Facts = dict[str, Any]
 
