@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import resource
 import shutil
 import signal
 import struct
@@ -256,6 +255,8 @@ def test_other_data_are_not_evaluated(
 def test_a_full_disk_stops_the_run_and_keeps_the_checkpoint(
     trained: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    import resource
+
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     options = ("train", "mnist", *SMALL, "--data.root", trained[1], "--out", tmp_path, "--name", "full")
     resource.setrlimit(resource.RLIMIT_FSIZE, (6_000, before[1]))

@@ -13,6 +13,9 @@ import pytest
 
 from spikeloom.train.checkpoint import load_checkpoint
 
+if os.name == "nt":
+    pytest.skip("needs forked processes and POSIX signals", allow_module_level=True)
+
 BENCHMARKS = str(Path(__file__).resolve().parent.parent / "benchmarks")
 if BENCHMARKS not in sys.path:  # the forked processes look for their modules there too
     sys.path.insert(0, BENCHMARKS)
@@ -22,10 +25,7 @@ import reliability_files  # noqa: E402
 import reliability_kills  # noqa: E402
 import reliability_numbers  # noqa: E402
 
-posix = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 
-
-@posix
 def test_killed_anywhere_the_result_is_the_same() -> None:
     finished, differ, where = reliability_kills.kills(20)
     assert sum(where.values()) == 20
@@ -34,7 +34,6 @@ def test_killed_anywhere_the_result_is_the_same() -> None:
     assert sum(n for place, n in where.items() if place != "by the clock") >= 4
 
 
-@posix
 def test_sigterm_leaves_a_checkpoint_and_its_exit_code() -> None:
     good, late, finished, differ = reliability_kills.terminations(10)
     assert good >= 10
@@ -43,7 +42,6 @@ def test_sigterm_leaves_a_checkpoint_and_its_exit_code() -> None:
     assert differ == 0
 
 
-@posix
 def test_sigterm_to_the_command(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     options = ["--seeds", "1", "--epochs", "400", "--keep.every", "1", "--out", str(tmp_path), "--name", "run"]
@@ -61,7 +59,6 @@ def test_sigterm_to_the_command(tmp_path: Path) -> None:
     assert load_checkpoint(last).meta["training"]["epoch"] >= 1
 
 
-@posix
 def test_failing_disks_keep_the_old_checkpoint() -> None:
     tried, survived, wrong = reliability_files.faults()
     assert wrong == []
@@ -72,7 +69,6 @@ def test_flipped_bits_are_refused() -> None:
     assert reliability_files.flips(300) == (300, 0, [])
 
 
-@posix
 def test_crafted_files_run_no_code() -> None:
     tried, refused, other = reliability_files.crafted()
     assert other == []
