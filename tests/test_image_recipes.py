@@ -131,6 +131,7 @@ def test_resuming_after_the_summary_was_lost_gives_it_again(root: Path, tmp_path
         (["--resume"], "no run was named"),
         (["--resume", "{run}", "--epochs", "9"], "epochs was 2 and is now 9"),
         (["--resume", "{run}", "--optimiser.learning-rate", "0.5"], "optimiser.learning-rate was 0.002 and is now 0.5"),
+        (["mnist", "--gradient.truncate", "2", "--penalty.silent", "1"], "gradient.truncate excludes penalty.count"),
         (["--resume", "{run}/log"], "is not the folder of a run: there is no config.json"),
         (["digits", "--out", "{out}", "--name", "run", "--resume"], "is a run of another recipe"),
     ],

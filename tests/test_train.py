@@ -223,6 +223,45 @@ def test_accumulation_gives_the_gradient_of_the_batch() -> None:
         assert not torch.equal(a, b)  # another order of summation: it did run in parts
 
 
+def test_random_encoding_is_of_the_batch_not_of_its_pieces() -> None:
+    found = []
+    for pieces in (1, 4):
+        made = task(encode=lambda x, key: x + torch.rand(2, *x.shape, generator=torch.Generator().manual_seed(key)))
+        made.net.drop.p = 0.0  # type: ignore[union-attr]
+        fit(made, replace(SETTINGS, accumulate=pieces), TRAIN, VALIDATION, seed=0)
+        found.append(made.net.linear.weight.detach())  # type: ignore[union-attr]
+    assert torch.allclose(*found, atol=1e-5)
+
+
+def test_dropout_and_encoder_draw_different_numbers() -> None:
+    """With one seed for both, a unit would be dropped just where its input has no spike."""
+    drawn: list[tuple[torch.Tensor, torch.Tensor]] = []
+    spikes: list[torch.Tensor] = []
+
+    class Watched(Flat):
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, None]:
+            if self.training:
+                drawn.append((spikes[-1][0], torch.rand(x.shape[1:])))
+            return super().forward(x)
+
+    def encode(x: torch.Tensor, key: int) -> torch.Tensor:
+        spikes.append(torch.rand(2, *x.shape, generator=torch.Generator().manual_seed(key)))
+        return spikes[-1]
+
+    fit(Task(Watched(3, 3), encode, cross_entropy_of_mean), SETTINGS, TRAIN, VALIDATION, seed=0)
+    a, b = (torch.cat([pair[k].flatten() for pair in drawn]) for k in (0, 1))
+    assert len(a) == 4 * 200 * 3
+    correlation = torch.corrcoef(torch.stack([a, b]))[0, 1].item()
+    assert abs(correlation) < 4 / len(a) ** 0.5
+
+
+def test_one_cycle_leaves_the_momentum_alone() -> None:
+    settings = replace(SETTINGS, optimiser="sgd", momentum=0.5, schedule="one-cycle")
+    optimiser = make_optimiser(torch.nn.Linear(2, 2), settings)
+    make_schedule(optimiser, settings, 10)
+    assert optimiser.param_groups[0]["momentum"] == 0.5
+
+
 def test_decay_reaches_weights_only() -> None:
     made = task(loss=lambda y, labels: 0.0 * y.sum())
     before = {name: p.detach().clone() for name, p in made.net.named_parameters()}

@@ -235,3 +235,7 @@ class TrainConfig:
         require("seeds", self.seeds, low=1, high=1000)
         require("seed", self.seed, low=0)
         require("threads", self.threads, low=1, high=1024)
+        if self.gradient.truncate and (self.penalty.count or self.penalty.silent):
+            # Both ask what a neuron does in a whole sample, of which a truncated training sees one piece at a time.
+            mend = "Leave one of them out; penalty.rate goes with both."
+            raise ConfigError("gradient.truncate excludes penalty.count and penalty.silent", mend=mend)

@@ -26,9 +26,10 @@ _BATCH = 250
 def energy_of(trained: Sequence[Trained], test: Labelled, between: Callable[[], None]) -> EnergyReport:
     """Operations of the first seed's spiking network on test images, and of its ANN twin, priced.
 
-    Where no twin was trained its operations are those of the untrained one, in which about half of all rectifiers are
-    silent; there are no accuracies then, and no ratio is given. At most MOST_IMAGES images are counted, spread evenly
-    over the test set: a mean over 2000 images has a standard error below one percent.
+    Where no twin was trained the operations are those of the twin with the spiking network's weights, whose share of
+    silent rectifiers need not be that of a trained one; there are no accuracies then, and no ratio is given. At most
+    MOST_IMAGES images are counted, spread evenly over the test set: a mean over 2000 images has a standard error below
+    one percent.
     """
     spiking = next(each for each in trained if each.variant == SPIKING)
     twin = next((each for each in trained if each.variant == ANN), None)

@@ -135,11 +135,12 @@ class _Run:
         now.optimiser.zero_grad(set_to_none=True)
         outcome = Outcome()
         size = -(-len(labels) // settings.accumulate)
-        for number, (x, y) in enumerate(zip(images.split(size), labels.split(size), strict=True)):
+        shown = self.gradient.shown(images, key)
+        for number, (x, y) in enumerate(zip(shown.split(size, dim=1), labels.split(size), strict=True)):
             part = derive_seed(key, "part", number) if number else key
             _seed_modules(self.task.device, part if self.ranks.first else derive_seed(part, "rank", self.ranks.rank))
             last = number == -(-len(labels) // size) - 1
-            outcome += self.gradient.add(x, y, part, len(y) / len(labels), where, last)
+            outcome += self.gradient.add(x, y, len(y) / len(labels), where, last)
         norm = torch.nn.utils.clip_grad_norm_(self.task.net.parameters(), settings.clip)
         require_finite(norm.item(), "the norm of the gradient", where)
         now.optimiser.step()

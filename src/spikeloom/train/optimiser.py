@@ -37,7 +37,8 @@ def make_schedule(optimiser: torch.optim.Optimizer, settings: FitSettings, steps
     rest = max(1, steps - rise)
     main: schedules.LRScheduler
     if settings.schedule == "one-cycle":
-        return schedules.OneCycleLR(optimiser, settings.learning_rate, total_steps=max(2, steps))
+        total = max(2, steps)
+        return schedules.OneCycleLR(optimiser, settings.learning_rate, total_steps=total, cycle_momentum=False)
     if settings.schedule == "cosine":
         main = schedules.CosineAnnealingLR(optimiser, T_max=rest)
     else:

@@ -19,12 +19,13 @@ class FitSettings:
         weight_decay: of weights; biases and time constants are never pulled towards zero.
         batch_size: samples per step of the optimiser.
         clip: largest norm of the gradient.
-        schedule: ``cosine`` falls from the peak to zero over all steps, ``one-cycle`` first rises over a third of them
-            (with the momentum moving the other way), ``constant`` stays. They are torch's.
+        schedule: ``cosine`` falls from the peak to zero over all steps, ``one-cycle`` first rises over a third of
+            them, ``constant`` stays. They are torch's; the momentum stays as it is.
         optimiser: ``adamw``, or ``sgd`` with Nesterov's ``momentum``.
         warmup: fraction of all steps over which the rate rises linearly to the schedule's start.
-        accumulate: each batch is computed in this many pieces, which saves memory and changes nothing but rounding
-            (unless batch norm averages over a piece).
+        accumulate: each batch is computed in this many pieces, which saves memory. The samples, their encoding and the
+            loss are those of the batch; what looks at a whole batch sees a piece: batch norm, penalties on rates and
+            silent neurons, and the draw of dropout's masks.
         precision: ``bfloat16`` runs matrix products under autocast; states and weights stay float32.
         truncate: backpropagate through at most this many time steps; the state is carried on without gradient and the
             loss is taken over each piece. 0: through all.

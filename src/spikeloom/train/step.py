@@ -56,19 +56,24 @@ class Gradient:
     forward: Forward
     ranks: Ranks = SINGLE
 
-    def add(
-        self, images: torch.Tensor, labels: torch.Tensor, key: int, share: float, where: str, last: bool = True
-    ) -> Outcome:
-        """Add ``share`` times the gradient of the mean loss over ``images`` to the parameters' ``grad``.
+    def shown(self, images: torch.Tensor, key: int) -> torch.Tensor:
+        """What the network sees of a whole batch: varied and encoded, with no other randomness than ``key``.
 
-        All that is random about it follows from ``key``. The outcome is that of this process's samples. Raises
-        :class:`NonFiniteError`, naming the layer, when the loss or a state is not finite.
+        As a whole, whoever takes which sample and in how many pieces: the draws depend on neither.
+        """
+        if self.task.augment is not None:
+            images = self.task.augment(images, derive_seed(key, "augment"))
+        # A key of its own: with the one that seeds dropout, both would draw the same numbers.
+        return self.task.encode(images, derive_seed(key, "encode"))
+
+    def add(self, x: torch.Tensor, labels: torch.Tensor, share: float, where: str, last: bool = True) -> Outcome:
+        """Add ``share`` times the gradient of the mean loss over ``x`` [T, B, ...] to the parameters' ``grad``.
+
+        The outcome is that of this process's samples. Raises :class:`NonFiniteError`, naming the layer, when the loss
+        or a state is not finite.
         """
         task = self.task
-        # Varied and encoded as a whole, whoever takes which sample: so that draws do not depend on the processes.
-        if task.augment is not None:
-            images = task.augment(images, derive_seed(key, "augment"))
-        x, own, count = shard(task.encode(images, key), labels, self.ranks)
+        x, own, count = shard(x, labels, self.ranks)
         # The exchange takes the mean over processes; asked for is the mean over samples.
         share *= count * self.ranks.size / len(labels)
         loss_sum, penalty_sum = 0.0, 0.0
