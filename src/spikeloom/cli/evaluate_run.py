@@ -98,8 +98,8 @@ def table(result: Facts) -> str:
     >>> print(table({**facts, "networks": {"spiking": found}}))
     a: digits, 9 test images
     <BLANKLINE>
-               accuracy  silent   tied  spikes per neuron and step
-    spiking      90.0 %   0.0 %  0.0 %                      0.1000
+                accuracy  silent   tied  spikes per neuron and step
+    spiking       90.0 %   0.0 %  0.0 %                      0.1000
     <BLANKLINE>
     as in summary.json
     """

@@ -137,7 +137,7 @@ def plain_config(config: Any) -> dict[str, Any]:
 
     >>> from spikeloom.recipes.common import ReadoutConfig
     >>> plain_config(ReadoutConfig())
-    {'tau': 20.0, 'loss': 'mean-then-softmax'}
+    {'tau': 20.0, 'loss': 'mean-then-softmax', 'smoothing': 0.0}
     """
 
     def convert(value: Any) -> Any:
