@@ -305,13 +305,22 @@ def test_truncated_cuts_at_borders_only():
 
 
 def test_the_optimiser_may_step_between_pieces():
-    torch.manual_seed(0)
-    net, x = recurrent(), drive(torch.float32)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
-    for y, _ in truncated(net, x, steps=20):
-        optimiser.zero_grad()
-        y.mean().backward()
-        optimiser.step()
+    weights = []
+    for by_hand in (False, True):
+        torch.manual_seed(0)
+        net, x = recurrent(), drive(torch.float32)
+        before = [p.detach().clone() for p in net.parameters()]
+        optimiser = torch.optim.SGD(net.parameters(), lr=0.1)
+        pieces, state = (x.split(20), None) if by_hand else (truncated(net, x, steps=20), None)
+        for piece in pieces:
+            y, state = net(piece, state) if by_hand else piece
+            optimiser.zero_grad()
+            y.mean().backward()
+            optimiser.step()
+            state = state.detach()
+        weights.append([p.detach() for p in net.parameters()])
+        assert any(not torch.equal(a, b) for a, b in zip(before, weights[-1], strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
 
 
 def test_second_derivatives_are_refused():

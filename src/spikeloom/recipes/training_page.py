@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +11,11 @@ import torch
 from ..coding.classify import UNDECIDED
 from ..data.arrays import Labelled
 from ..energy import EnergyReport
-from ..errors import FileError
 from ..nn.recording import record
 from ..report.energy import energy_extra
-from ..report.extra import Extra
 from ..report.robustness import as_extra
-from ..report.robustness_curves import Robustness
+from ..report.robustness_curves import stored_robustness
 from ..report.training import LayerActivity, TrainingReport, write_training_report
-from ..train.files import file_error
 from ..train.metrics import confusion
 from ..train.run_folder import plain_config
 from ..train.seeds import derive_seed
@@ -40,7 +36,8 @@ def write_page(
     """Write ``report.html`` into ``folder``; ``robustness.json`` becomes a part of it where it is there."""
     first = trained[0]  # the first seed, not the best: nothing may be chosen by the test set
     test, names = parts.test, parts.class_names
-    rows = first.fitted.history
+    rows, robustness = first.fitted.history, stored_robustness(folder)
+    extras = [energy_extra(EnergyReport.from_plain(summary["energy"])), *([as_extra(robustness)] if robustness else [])]
     report = TrainingReport(
         title=f"{folder.resolve().name}, seed {first.seed}",
         summary=_facts(summary, first),
@@ -58,22 +55,9 @@ def write_page(
         prediction="undecided" if first.test.predicted[0] == UNDECIDED else names[first.test.predicted[0]],
         layers=_activity(first, test),
         dt=DT,
-        extras=[energy_extra(EnergyReport.from_plain(summary["energy"])), *_robustness(folder)],
+        extras=extras,
     )
     write_training_report(folder / "report.html", report)
-
-
-def _robustness(folder: Path) -> list[Extra]:
-    path = folder / "robustness.json"
-    if not path.exists():
-        return []
-    try:
-        return [as_extra(Robustness.from_json(json.loads(path.read_text())))]
-    except OSError as error:
-        raise file_error("read", path, error) from error
-    except (ValueError, KeyError, TypeError) as error:
-        mend = "Measure it again with `spikeloom evaluate RUN --noise`, or remove it."
-        raise FileError(f"{path} is damaged: {error}", mend=mend) from error
 
 
 def _facts(summary: Facts, first: Trained) -> Facts:
