@@ -200,6 +200,24 @@ def test_going_on_with_a_setting_of_another_version(begun: Path, capsys: pytest.
     assert "does not know: got new_thing" in refused(capsys, "train", "--resume", begun)
 
 
+def test_a_run_of_an_older_version_goes_on(
+    trained: tuple[Path, Path], begun: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fields that have come since stand at what the older version did."""
+    settings = json.loads((begun / "config.json").read_text())
+    for name in ("scale", "right", "wrong", "lead"):
+        del settings["config"]["readout"][name]
+    (begun / "config.json").write_text(json.dumps(settings))
+    outer = json.loads(last(begun).read_text())
+    del outer["body"]["meta"]["training"]["settings"]["choose"]
+    last(begun).write_bytes(to_json({**outer, "sha256": hashlib.sha256(to_json(outer["body"])).hexdigest()}))
+    refusal = refused(capsys, "train", "--resume", begun, "--readout.scale", "3")
+    assert "readout.scale was 10.0 and is now 3.0" in refusal
+    assert main(["train", "--resume", str(begun)]) == 0
+    found = [json.loads((run / "summary.json").read_text()) for run in (begun, trained[0])]
+    assert found[0]["metrics"] == found[1]["metrics"]
+
+
 def test_going_on_where_another_process_works(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("fcntl")
     with alone(begun):

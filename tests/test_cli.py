@@ -186,6 +186,13 @@ def test_every_field_can_be_overridden() -> None:
         "keep.every": "6",
         "keep.log-every": "20",
         "keep.tensorboard": None,
+        "readout.tau": "5",
+        "readout.loss": "softmax-then-mean",
+        "readout.smoothing": "0.125",
+        "readout.scale": "5",
+        "readout.right": "0.75",
+        "readout.wrong": "0.25",
+        "readout.lead": "3",
         "data.train": "0.5",
         "data.validation": "0.25",
         "data.seed": "4",
@@ -195,9 +202,6 @@ def test_every_field_can_be_overridden() -> None:
         "neuron.tau": "10",
         "neuron.learn-tau": None,
         "neuron.width": "11",
-        "readout.tau": "5",
-        "readout.loss": "softmax-then-mean",
-        "readout.smoothing": "0.125",
     }
     # Those that exclude truncation have tests of their own.
     excluded = {"gradient.recompute", "penalty.count", "penalty.silent"}

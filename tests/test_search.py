@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -316,6 +317,18 @@ def test_another_plan_is_refused_by_field(tmp_path: Path, instant: Any) -> None:
             found(plan, tmp_path)
         assert all(part in str(error.value) for part in parts), str(error.value)
     found(tiny(2, threads=2, name="other"), tmp_path)  # these change nothing
+
+
+def test_a_study_of_an_older_version_goes_on(tmp_path: Path, instant: Any) -> None:
+    instant(lambda rate: rate)
+    found(tiny(1), tmp_path)
+    journal = (tmp_path / JOURNAL).read_text()
+    older = re.sub(r'"readout.lead": ?1.0, ?', "", journal)
+    assert older != journal
+    (tmp_path / JOURNAL).write_text(older)
+    with pytest.raises(ConfigError, match=r"readout.lead was 1.0 and is now 2.0"):
+        found(tiny(2, readout__lead=2.0), tmp_path)
+    assert len(found(tiny(2), tmp_path)) == 2
 
 
 def test_a_line_cut_in_half_is_dropped(tmp_path: Path, instant: Any) -> None:

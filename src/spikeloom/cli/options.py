@@ -98,7 +98,7 @@ def near_options(name: str, known: list[str], prefix: str = "--") -> str:
     """
     # `--tau` alone is the commonest slip: name the full options that end in it.
     leaf = name.rpartition(".")[2]
-    same_leaf = [f"{prefix}{option}" for option in known if option.rpartition(".")[2] == leaf]
+    same_leaf = sorted(f"{prefix}{option}" for option in known if option.rpartition(".")[2] == leaf)
     if same_leaf:
         return f"Did you mean {' or '.join(same_leaf)}?"
     return did_you_mean(f"{prefix}{name}", (f"{prefix}{option}" for option in known))

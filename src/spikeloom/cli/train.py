@@ -101,6 +101,8 @@ def _opened(recipe: Recipe, config: Any, folder: Path | None) -> Iterator[RunFol
     name, then = read_settings(folder)
     if name != recipe.name:
         raise ConfigError(f"{folder} is a run of another recipe", got=recipe.name, expected=name)
+    # A run of an older version lacks fields: it was trained as their defaults say.
+    then = plain_config(config_from(recipe.configure(), then, str(folder)))
     changed = changed_fields(then, plain_config(config))
     if changed:
         mend = "Leave these options as they were, or start a new run."

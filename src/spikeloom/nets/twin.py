@@ -32,13 +32,14 @@ class Stateless(Layer):
         return over_time(self.module, x), State()
 
 
-def ann_twin(net: torch.nn.Module) -> torch.nn.Module:
+def ann_twin(net: torch.nn.Module, *, scores: bool = False) -> torch.nn.Module:
     """A copy of ``net`` with each spiking layer replaced by rectifiers and each read-out by the identity.
 
     Threshold-dependent and step-wise batch norms become :class:`BatchNorm` as it starts out; everything else, weights
     included, is copied, so that whoever wants fresh weights calls this on a fresh net. The twin has no time: run it on
     the image itself, as a sequence with T = 1. Learned neuron parameters and factors of steps go with what they
-    belonged to.
+    belonged to. With ``scores`` neurons at the end of the net become the identity even where they fire: what comes out
+    are scores for a softmax.
 
     Raises :class:`ModelError` for recurrent layers, whose work is in time: a twin without them is another network, and
     one with them is a recurrent network of artificial units, which has no single form.
@@ -61,7 +62,10 @@ def ann_twin(net: torch.nn.Module) -> torch.nn.Module:
                 expected="layers that feed forward",
                 mend="Compare with a recurrent network that you build yourself, such as torch.nn.RNN.",
             )
-    return _twin(copy.deepcopy(net), in_sequential=False, done={})
+    twin = copy.deepcopy(net)
+    last = twin[len(twin) - 1] if scores and isinstance(twin, Sequential) and len(twin) else None
+    done: dict[int, torch.nn.Module] = {id(last): torch.nn.Identity()} if isinstance(last, Neuron) else {}
+    return _twin(twin, in_sequential=False, done=done)
 
 
 def _twin(module: torch.nn.Module, *, in_sequential: bool, done: dict[int, torch.nn.Module]) -> torch.nn.Module:

@@ -97,18 +97,45 @@ class NeuronConfig(LIFConfig):
 
 @dataclass(frozen=True)
 class ReadoutConfig:
-    """The leaky integrators that give the class scores."""
+    """The output neurons and their loss: leaky integrators for a loss of membranes, LIF neurons for one of spikes."""
 
     tau: float = 20.0
     """Membrane time constant in ms."""
-    loss: Literal["mean-then-softmax", "softmax-then-mean"] = "mean-then-softmax"
-    """Whether the membrane is averaged over time before or after the softmax of the cross-entropy."""
+    loss: Literal["mean-then-softmax", "softmax-then-mean", "rate", "count", "first-spike"] = "mean-then-softmax"
+    """Cross-entropy of the membrane, averaged over time before or after the softmax; of the firing `rate`; of the time
+    of the `first-spike`; or the square error of the spike `count`. The answer is the highest membrane, the most spikes,
+    or the first one."""
     smoothing: float = 0.0
-    """Label smoothing: the share of the target that is spread evenly over all classes."""
+    """Label smoothing: the share of the target that is spread evenly over all classes (losses of membranes)."""
+    scale: float = 10.0
+    """Score of a neuron that fires in every step (`rate`)."""
+    right: float = 0.5
+    """Spikes per step that are wanted of the right neuron (`count`)."""
+    wrong: float = 0.05
+    """Spikes per step that are wanted of the others (`count`)."""
+    lead: float = 1.0
+    """Steps by which a class has to be first to be e times as likely as another (`first-spike`)."""
 
     def __post_init__(self) -> None:
         require("tau", self.tau, above=0.0)
         require("smoothing", self.smoothing, low=0.0, high=0.99)
+        require("scale", self.scale, above=0.0, high=1e6)
+        require("wrong", self.wrong, low=0.0)
+        require("right", self.right, above=self.wrong, high=1.0)
+        require("lead", self.lead, above=0.0, high=1e9)
+        if self.fires and self.smoothing:
+            what = f"readout.smoothing with readout.loss {self.loss}, which has none"
+            raise ConfigError(what, got=self.smoothing, expected="0")
+
+    @property
+    def fires(self) -> bool:
+        """Whether the loss is one of spikes."""
+        return self.loss in ("rate", "count", "first-spike")
+
+    @property
+    def whole(self) -> bool:
+        """Whether the loss asks what a neuron does in a whole sequence, so that no piece of it can be judged."""
+        return self.loss in ("count", "first-spike")
 
 
 @dataclass(frozen=True)
@@ -229,6 +256,7 @@ class TrainConfig:
     gradient: GradientConfig = field(default_factory=GradientConfig)
     penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
     keep: KeepConfig = field(default_factory=KeepConfig)
+    readout: ReadoutConfig = field(default_factory=ReadoutConfig)
 
     def __post_init__(self) -> None:
         require("epochs", self.epochs, low=1)
@@ -239,3 +267,6 @@ class TrainConfig:
             # Both ask what a neuron does in a whole sample, of which a truncated training sees one piece at a time.
             mend = "Leave one of them out; penalty.rate goes with both."
             raise ConfigError("gradient.truncate excludes penalty.count and penalty.silent", mend=mend)
+        if self.gradient.truncate and self.readout.whole:
+            mend = "Set gradient.truncate to 0."
+            raise ConfigError(f"gradient.truncate excludes readout.loss {self.readout.loss}", mend=mend)

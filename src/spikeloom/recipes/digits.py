@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .common import AugmentConfig, EncodingConfig, NeuronConfig, ReadoutConfig, SplitConfig, TrainConfig, require
+from .common import AugmentConfig, EncodingConfig, NeuronConfig, SplitConfig, TrainConfig, require
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,6 @@ class DigitsConfig(TrainConfig):
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     neuron: NeuronConfig = field(default_factory=NeuronConfig)
-    readout: ReadoutConfig = field(default_factory=ReadoutConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -79,7 +79,6 @@ class ImagesConfig(TrainConfig):
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
     net: NetConfig = field(default_factory=NetConfig)
     neuron: LIFConfig = field(default_factory=LIFConfig)
-    readout: ReadoutConfig = field(default_factory=ReadoutConfig)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -6,13 +6,15 @@ import torch
 
 from ..data.augment import random_erasures, random_flips, random_shifts
 from ..data.images import load_images
-from ..models import LI, LIF
+from ..models import LIF
+from ..models.base import NeuronModel
 from ..nets import ConvBlock, Stage, conv_net, mlp, sew_resnet, threshold_norm, vgg
 from ..nets.norms import Norm
 from ..nn import TemporalBatchNorm
 from ..train.evaluate import Task
 from .images import ImagesConfig
-from .problem import Parts, encoder_of, loss_of, penalty_of
+from .problem import Parts, encoder_of, penalty_of
+from .readout import readout_of
 
 
 def load(config: ImagesConfig) -> Parts:
@@ -24,7 +26,7 @@ def load(config: ImagesConfig) -> Parts:
 
 
 def build(config: ImagesConfig, seed: int, parts: Parts) -> Task:
-    """The network that ``config.net`` describes, read out by leaky integrators."""
+    """The network that ``config.net`` describes, and the read-out."""
     flat = config.net.kind == "mlp"
     encode = encoder_of(config.encoding)
 
@@ -38,12 +40,13 @@ def build(config: ImagesConfig, seed: int, parts: Parts) -> Task:
         images = random_flips(images, generator) if augment.flip else images
         return random_erasures(images, augment.erase, generator) if augment.erase else images
 
-    net = _net(config, (1, *parts.picture), len(parts.class_names))
-    return Task(net, shown, loss_of(config.readout), varied, penalty_of(config.penalty))
+    readout = readout_of(config.readout)
+    net = _net(config, (1, *parts.picture), len(parts.class_names), readout.neuron)
+    return Task(net, shown, readout.loss, varied, penalty_of(config), readout.decide)
 
 
-def _net(config: ImagesConfig, shape: tuple[int, int, int], classes: int) -> torch.nn.Module:
-    net, neuron, readout = config.net, LIF(tau=config.neuron.tau), LI(tau=config.readout.tau)
+def _net(config: ImagesConfig, shape: tuple[int, int, int], classes: int, readout: NeuronModel) -> torch.nn.Module:
+    net, neuron = config.net, LIF(tau=config.neuron.tau)
     learn = ("tau",) if config.neuron.learn_tau else ()
     if net.kind == "mlp":
         sizes = [shape[0] * shape[1] * shape[2], *net.hidden, classes]

@@ -37,7 +37,8 @@ def energy_of(trained: Sequence[Trained], test: Labelled, between: Callable[[], 
     seed = derive_seed(spiking.seed, "test")
     counted = _measured(spiking.task, part, seed, between)
     if twin is None:
-        return compare(counted, _measured(as_ann(spiking.task, ann_twin(spiking.task.net)), part, seed, between))
+        net = ann_twin(spiking.task.net, scores=True)
+        return compare(counted, _measured(as_ann(spiking.task, net), part, seed, between))
     means = {
         variant: mean_and_sd([t.test.accuracy.correct for t in trained if t.variant == variant])[0]
         for variant in (SPIKING, ANN)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, cast
@@ -13,12 +15,11 @@ import torch
 
 from ..coding import encode
 from ..data.arrays import Labelled
-from ..learn.losses import cross_entropy_of_mean, mean_of_cross_entropy
 from ..learn.regularisers import Regularisers
 from ..nets.twin import ann_twin
 from ..train.evaluate import Task
 from ..train.seeds import derive_seed
-from .common import EncodingConfig, PenaltyConfig, ReadoutConfig, TrainConfig
+from .common import EncodingConfig, TrainConfig
 from .recipe import Recipe
 
 SPIKING, ANN = "spiking", "ann"
@@ -71,9 +72,12 @@ def problem_of(recipe: Recipe) -> Problem:
 def build(recipe: Recipe, config: TrainConfig, seed: int, parts: Parts, variant: str = SPIKING) -> Task:
     """The task of one seed: the spiking network, or with ``variant="ann"`` its artificial twin.
 
-    The twin sees the image itself (T = 1), is trained with the same loss, optimiser and augmentation, and pays no
-    penalty for spikes, of which it has none.
+    The twin sees the image itself (T = 1), is trained with the same optimiser and augmentation, and pays no penalty for
+    spikes, of which it has none. Its loss is the same as well, or where that is one of spikes, the cross-entropy of its
+    scores.
     """
+    if variant == ANN and config.readout.fires:
+        config = dataclasses.replace(config, readout=dataclasses.replace(config.readout, loss="mean-then-softmax"))
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, "weights"))
         task = problem_of(recipe).build(config, seed, parts)
@@ -92,16 +96,6 @@ def as_ann(task: Task, net: torch.nn.Module) -> Task:
     return Task(net, once, task.loss, task.augment)
 
 
-def loss_of(readout: ReadoutConfig) -> Any:
-    """The loss that ``readout`` names."""
-    kind = {"mean-then-softmax": cross_entropy_of_mean, "softmax-then-mean": mean_of_cross_entropy}[readout.loss]
-
-    def loss(y: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return kind(y, labels, smoothing=readout.smoothing)
-
-    return loss
-
-
 def encoder_of(encoding: EncodingConfig) -> Any:
     """The encoder that ``encoding`` names."""
 
@@ -114,8 +108,15 @@ def encoder_of(encoding: EncodingConfig) -> Any:
     return spikes if encoding.kind == "rate" else currents
 
 
-def penalty_of(penalty: PenaltyConfig) -> Regularisers | None:
-    """The regularisers that ``penalty`` asks for, if any."""
-    p = penalty
-    found = Regularisers(p.rate, p.target, p.least_rate, p.count, p.most, p.silent)
-    return found if found else None
+def penalty_of(config: TrainConfig) -> Callable[[Mapping[str, torch.Tensor]], torch.Tensor] | None:
+    """The regularisers that ``config.penalty`` asks for, if any; the output neurons pay nothing, firing or not."""
+    p = config.penalty
+    regularisers = Regularisers(p.rate, p.target, p.least_rate, p.count, p.most, p.silent)
+    if not regularisers or not config.readout.fires:
+        return regularisers or None
+
+    def of_hidden(spikes: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        hidden = list(spikes)[:-1]  # in the order in which they ran
+        return regularisers({name: spikes[name] for name in hidden})
+
+    return of_hidden

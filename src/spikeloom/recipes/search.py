@@ -124,7 +124,9 @@ def open_study(folder: Path, plan: Plan) -> Iterator[optuna.Study]:
         mend = "Move the folder away to start anew."
         raise FileError(f"{path} is no journal of a search, or was damaged", got=str(error)[:120], mend=mend) from None
     if made is not None:
-        require_same(made, plan.settings(), str(folder))
+        # A study of an older version lacks fields: it was made as their defaults say.
+        defaults = dataclasses.replace(plan, config=plan.recipe.configure()).settings()
+        require_same({**defaults, **made}, plan.settings(), str(folder))
     yield study
 
 

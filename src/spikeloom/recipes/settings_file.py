@@ -55,9 +55,9 @@ def config_from(default: Config, plain: Mapping[str, Any], what: str) -> Config:
 
     Raises :class:`ConfigError` for unknown fields and values of another kind.
 
-    >>> from spikeloom.recipes.common import ReadoutConfig
-    >>> config_from(ReadoutConfig(), {"tau": 5.0}, "a run")
-    ReadoutConfig(tau=5.0, loss='mean-then-softmax', smoothing=0.0)
+    >>> from spikeloom.recipes.common import LIFConfig
+    >>> config_from(LIFConfig(), {"tau": 5.0}, "a run")
+    LIFConfig(tau=5.0, learn_tau=False)
     """
     fields = {field.name: getattr(default, field.name) for field in dataclasses.fields(default)}  # type: ignore[arg-type]
     unknown = [name for name in plain if name not in fields]

@@ -88,7 +88,7 @@ def _activity(trained: Trained, data: Labelled) -> list[LayerActivity]:
     for name in recording.names():
         layer = recording[name]
         spikes = None if layer.spikes is None else layer.spikes[:, 0].flatten(1).numpy()
-        label = f"{name} {'read-out' if spikes is None else 'LIF'}"
+        label = " ".join([name, *["LIF"] * (spikes is not None), *["read-out"] * (name == recording.names()[-1])])
         activity = trained.test.activity.get(name)
         layers.append(LayerActivity(label, spikes, layer["v"][:, 0].flatten(1).numpy(), activity))
     return layers

@@ -9,12 +9,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..coding.classify import Accuracy, accuracy, classify
+from ..coding.classify import Accuracy, Decision, accuracy, classify
 from ..coding.decode import membrane_mean
 from ..data.arrays import Labelled
 from ..nn.recording import record
 from .ranks import SINGLE, Ranks
 from .seeds import derive_seed
+
+
+def by_membrane(y: torch.Tensor) -> Decision:
+    """The class with the largest output, averaged over time; undecided where all are 0, or the best are equal."""
+    return classify(membrane_mean(y))
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class Task:
     ``net(x)`` returns ``(y, state)``; ``encode(images, seed)`` makes ``x`` [T, B, ...] from images [B, ...], using no
     other randomness than ``seed``; ``loss(y, labels)`` returns a scalar tensor; ``augment(images, seed)`` varies
     training images and is used for nothing else. ``penalty(spikes)``, from the spikes ``[T, B, ...]`` of every layer by
-    name, returns what is added to the loss in training.
+    name, returns what is added to the loss in training. ``decide(y)`` reads a class from the output of each sample.
     """
 
     net: torch.nn.Module
@@ -32,6 +37,7 @@ class Task:
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
     augment: Callable[[torch.Tensor, int], torch.Tensor] | None = None
     penalty: Callable[[Mapping[str, torch.Tensor]], torch.Tensor] | None = None
+    decide: Callable[[torch.Tensor], Decision] = by_membrane
 
     @property
     def device(self) -> torch.device:
@@ -48,9 +54,9 @@ class Task:
 class Evaluation:
     """How a network did.
 
-    ``predicted`` [N] is the class with the largest output, averaged over time; -1 where a silent or tied output
-    decides nothing. ``activity`` is the number of spikes per neuron and step of each layer that spikes,
-    ``spikes_per_neuron_step`` the same over all of them.
+    ``predicted`` [N] is the class by the task's rule; -1 where a silent or tied output decides nothing. ``activity``
+    is the number of spikes per neuron and step of each layer that spikes, ``spikes_per_neuron_step`` the same over all
+    of them.
     """
 
     predicted: NDArray[np.int64]
@@ -110,7 +116,7 @@ def evaluate(
 def _batch(task: Task, images: torch.Tensor, labels: torch.Tensor, key: int) -> _Batch:
     with record(task.net) as recording:
         y, _ = task.net(task.encode(images, key))
-    decision = classify(membrane_mean(y))
+    decision = task.decide(y)
     spikes: dict[str, tuple[float, int]] = {}
     for name in recording.names():
         found = recording[name].spikes

@@ -135,9 +135,9 @@ def _make(out: Path, name: str, prefix: str) -> Path:
 def plain_config(config: Any) -> dict[str, Any]:
     """A configuration as JSON values.
 
-    >>> from spikeloom.recipes.common import ReadoutConfig
-    >>> plain_config(ReadoutConfig())
-    {'tau': 20.0, 'loss': 'mean-then-softmax', 'smoothing': 0.0}
+    >>> from spikeloom.recipes.common import LIFConfig
+    >>> plain_config(LIFConfig())
+    {'tau': 20.0, 'learn_tau': False}
     """
 
     def convert(value: Any) -> Any:

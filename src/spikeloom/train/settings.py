@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from ..errors import ParameterError
 
@@ -70,3 +71,13 @@ class FitSettings:
         2
         """
         return math.ceil(samples / self.batch_size)
+
+
+def default_settings() -> dict[str, Any]:
+    """The fields that need not be given.
+
+    >>> default_settings()["optimiser"], "epochs" in default_settings()
+    ('adamw', False)
+    """
+    fields = dataclasses.fields(FitSettings)
+    return {field.name: field.default for field in fields if field.default is not dataclasses.MISSING}

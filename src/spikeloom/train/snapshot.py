@@ -15,7 +15,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .files import Opener, open_new
 from .history import Epoch
 from .optimiser import optimiser_to_plain, restore_optimiser
-from .settings import FitSettings
+from .settings import FitSettings, default_settings
 from .step import Outcome
 
 _NET, _BEST, _OPTIMISER = "net/", "best/", "optimiser/"
@@ -110,7 +110,8 @@ class Training:
             raise FileError(f"{path} holds a network, not a training that could go on", mend="Use its last.json.")
         try:
             now = {**dataclasses.asdict(self.settings), "seed": self.seed}
-            require_same({**then["settings"], "seed": then["seed"]}, now, str(path))
+            # A checkpoint of an older version lacks fields: it was made as their defaults say.
+            require_same({**default_settings(), **then["settings"], "seed": then["seed"]}, now, str(path))
             require_same({n: v for n, v in saved.meta.items() if n != "training"}, keep.meta, str(path))
             load_network(self.net, _under(saved.tensors, _NET), path)
             self._take_over(saved.tensors, then)

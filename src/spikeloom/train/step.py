@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..coding.classify import accuracy
 from ..errors import NonFiniteError
 from ..learn.through_time import checkpointed
 from ..nn.recording import record
@@ -77,7 +78,7 @@ class Gradient:
         # The exchange takes the mean over processes; asked for is the mean over samples.
         share *= count * self.ranks.size / len(labels)
         loss_sum, penalty_sum = 0.0, 0.0
-        scores = torch.zeros(())
+        outputs: list[torch.Tensor] = []
         try:
             for y, penalty, fraction in self._pieces(x, last):
                 loss = task.loss(y, own)
@@ -87,12 +88,12 @@ class Gradient:
                         "the loss is not finite", got=total.item(), expected="a finite number", mend=MEND
                     )
                 (total * (share * fraction)).backward()
-                scores = scores + y.detach().sum(0)
+                outputs.append(y.detach())
                 loss_sum += loss.item() * fraction
                 penalty_sum += 0.0 if penalty is None else penalty.item() * fraction
         except NonFiniteError as error:
             raise blamed(error, task.net, x, where) from error
-        hits = int((scores.argmax(1) == own).sum()) if count else 0
+        hits = accuracy(task.decide(torch.cat(outputs)), own).hits if count else 0
         return Outcome(count, loss_sum * count, penalty_sum * count, hits)
 
     def _pieces(self, x: torch.Tensor, last: bool) -> Iterator[Piece]:
