@@ -124,7 +124,7 @@ def fuzz(count: int, seed: int = 0) -> tuple[int, int, list[str]]:
                 config = parse(recipe.configure(), words, prog="train", description="")
                 for variant in variants_of(config):
                     task = build(recipe, config, config.seed, parts[recipe.name], variant)
-                    settings = dataclasses.replace(fit_settings(config), epochs=1)
+                    settings = dataclasses.replace(fit_settings(config, variant), epochs=1)
                     data = parts[recipe.name]
                     fit(task, settings, data.train, data.validation, seed=config.seed)
             ran += 1

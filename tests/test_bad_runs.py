@@ -207,9 +207,10 @@ def test_a_run_of_an_older_version_goes_on(
     settings = json.loads((begun / "config.json").read_text())
     for name in ("scale", "right", "wrong", "lead"):
         del settings["config"]["readout"][name]
+    del settings["config"]["gradient"]["kind"]
     (begun / "config.json").write_text(json.dumps(settings))
     outer = json.loads(last(begun).read_text())
-    del outer["body"]["meta"]["training"]["settings"]["choose"]
+    del outer["body"]["meta"]["training"]["settings"]["gradient"]
     last(begun).write_bytes(to_json({**outer, "sha256": hashlib.sha256(to_json(outer["body"])).hexdigest()}))
     refusal = refused(capsys, "train", "--resume", begun, "--readout.scale", "3")
     assert "readout.scale was 10.0 and is now 3.0" in refusal

@@ -203,8 +203,8 @@ def test_every_field_can_be_overridden() -> None:
         "neuron.learn-tau": None,
         "neuron.width": "11",
     }
-    # Those that exclude truncation have tests of their own.
-    excluded = {"gradient.recompute", "penalty.count", "penalty.silent"}
+    # Those that exclude others have tests of their own.
+    excluded = {"gradient.kind", "gradient.recompute", "penalty.count", "penalty.silent"}
     assert list(changed) == [name for name in option_names(digits()) if name not in excluded]
     arguments = [part for name, value in changed.items() for part in (f"--{name}", *([] if value is None else [value]))]
     config = parse(digits(), arguments, prog="test", description="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 import spikeloom as sl
 from spikeloom.data.arrays import Labelled
 from spikeloom.errors import ConfigError, FileError, NonFiniteError
-from spikeloom.learn import cross_entropy_of_mean
+from spikeloom.learn import cross_entropy_of_mean, mean_of_cross_entropy
 from spikeloom.train.checkpoint import load_checkpoint, save_checkpoint
 from spikeloom.train.evaluate import Task
 from spikeloom.train.history import Epoch, Step
@@ -52,6 +53,14 @@ def task(seed: int = 0) -> Task:
     return Task(net, encode, cross_entropy_of_mean)
 
 
+def pairs(seed: int = 0) -> Task:
+    """The same of pairs only, as online learning asks for."""
+    drawing = task(seed)
+    kept = (torch.nn.Linear, sl.nn.Neuron)
+    net = sl.nn.Sequential(*(part for part in drawing.net.children() if isinstance(part, kept)))
+    return Task(net, drawing.encode, mean_of_cross_entropy)
+
+
 class StopAfter(StopRequest):
     """An observer that asks to stop after some steps."""
 
@@ -72,16 +81,18 @@ class StopAfter(StopRequest):
         pass
 
 
-def with_stops(folder: Path, stops: list[int], settings: FitSettings = SETTINGS) -> tuple[Fitted, list[int]]:
+def with_stops(
+    folder: Path, stops: list[int], settings: FitSettings = SETTINGS, task: Callable[[int], Task] = task
+) -> tuple[Fitted, list[int]]:
     keep, seen = Keep(folder), list[int]()
     for at in stops:
         ask = StopAfter(at)
         with pytest.raises(StoppedError, match="stopped after epoch"):
-            fit(task(), settings, TRAIN, VALIDATION, seed=7, keep=keep, stop=ask, observer=ask)
+            fit(task(0), settings, TRAIN, VALIDATION, seed=7, keep=keep, stop=ask, observer=ask)
         seen += ask.seen
     last = StopAfter(-1)
     # The weights it starts from do not matter: they are in the checkpoint.
-    fitted = fit(task(seed=1), settings, TRAIN, VALIDATION, seed=7, keep=keep, observer=last)
+    fitted = fit(task(1), settings, TRAIN, VALIDATION, seed=7, keep=keep, observer=last)
     return fitted, seen + last.seen
 
 
@@ -97,17 +108,19 @@ def same(a: Fitted, b: Fitted) -> bool:
         {"schedule": "constant", "accumulate": 2, "warmup": 0.2, "choose": "accuracy"},
         {"truncate": 2},
         {"precision": "bfloat16"},
+        {"gradient": "online", "accumulate": 2},
     ],
-    ids=["adamw", "sgd", "accumulate", "truncated", "bfloat16"],
+    ids=["adamw", "sgd", "accumulate", "truncated", "bfloat16", "online"],
 )
 def test_stopped_anywhere_the_result_is_the_same(tmp_path: Path, changes: dict[str, Any]) -> None:
     settings = replace(SETTINGS, **changes)
-    whole = fit(task(), settings, TRAIN, VALIDATION, seed=7)
+    made = pairs if settings.gradient == "online" else task
+    whole = fit(made(), settings, TRAIN, VALIDATION, seed=7)
     for at in range(1, STEPS + 1):
-        stopped, seen = with_stops(tmp_path / str(at), [at], settings)
+        stopped, seen = with_stops(tmp_path / str(at), [at], settings, made)
         assert same(stopped, whole), f"stopped after step {at}"
         assert seen == list(range(1, STEPS + 1))  # no step twice, none left out
-    twice, _ = with_stops(tmp_path / "twice", [2, 7], settings)
+    twice, _ = with_stops(tmp_path / "twice", [2, 7], settings, made)
     assert same(twice, whole)
 
 

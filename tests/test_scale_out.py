@@ -39,6 +39,7 @@ WAYS = {
     "accumulate": dataclasses.replace(PLAIN, accumulate=3),
     "truncate": dataclasses.replace(PLAIN, truncate=3),
     "recompute": dataclasses.replace(PLAIN, recompute=3),
+    "online": dataclasses.replace(PLAIN, gradient="online", accumulate=2),
 }
 
 

@@ -68,12 +68,13 @@ def run(recipe: Recipe, config: TrainConfig, folder: RunFolder, ranks: Ranks = S
     return summary
 
 
-def fit_settings(config: TrainConfig) -> FitSettings:
-    """How ``config`` trains."""
+def fit_settings(config: TrainConfig, variant: str = SPIKING) -> FitSettings:
+    """How ``config`` trains; the twin, which has no time, by ordinary backpropagation."""
     o, g = config.optimiser, config.gradient
+    kind = g.kind if variant == SPIKING else "through-time"
     return FitSettings(
         config.epochs, o.learning_rate, o.weight_decay, o.batch_size, o.clip, o.schedule, o.kind, o.momentum, o.warmup,
-        g.accumulate, g.precision, g.truncate, g.recompute, config.choose,
+        g.accumulate, g.precision, g.truncate, g.recompute, config.choose, kind,
     )  # fmt: skip
 
 
@@ -100,7 +101,8 @@ def _train(
             progress.start(f"{'ANN ' if variant == ANN else ''}seed {seed}")
             task = build(recipe, config, seed, parts, variant)
             name = f"{variant}-seed-{seed}"
-            fitted = _fit(config, parts, task, folder, name, seed, progress, stop, ranks)
+            settings = fit_settings(config, variant)
+            fitted = _fit(config, settings, parts, task, folder, name, seed, progress, stop, ranks)
             trained.append((variant, seed, task, fitted))
             chosen = f"chose epoch {fitted.best.epoch}, validation {100 * fitted.best.validation_accuracy:.1f} %"
             progress.note(f"{'ANN ' if variant == ANN else ''}seed {seed}: {chosen}")
@@ -122,15 +124,15 @@ def last_look(task: Task, test: Labelled, seed: int, between: Callable[[], None]
 
 
 def _fit(
-    config: TrainConfig, parts: Parts, task: Task, folder: RunFolder, name: str, seed: int, progress: Progress,
-    stop: StopRequest, ranks: Ranks,
+    config: TrainConfig, settings: FitSettings, parts: Parts, task: Task, folder: RunFolder, name: str, seed: int,
+    progress: Progress, stop: StopRequest, ranks: Ranks,
 ) -> Fitted:  # fmt: skip
     keep = Keep(folder.path / "checkpoint" / name, {"data": parts.fingerprint}, every=config.keep.every)
     observer = _observer(config, folder, name, progress) if ranks.first else Several([])
     try:
         return fit(
-            task, fit_settings(config), parts.train, parts.validation, seed=seed, observer=observer, keep=keep,
-            stop=stop, ranks=ranks,
+            task, settings, parts.train, parts.validation, seed=seed, observer=observer, keep=keep, stop=stop,
+            ranks=ranks,
         )  # fmt: skip
     except SpikeloomError as error:
         if not isinstance(error, StoppedError):

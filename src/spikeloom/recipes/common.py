@@ -174,6 +174,9 @@ class OptimiserConfig:
 class GradientConfig:
     """How a gradient is computed, where memory or time is short."""
 
+    kind: Literal["through-time", "online"] = "through-time"
+    """`through-time`: backpropagation; `online`: in each step, from memory that does not depend on the number of steps;
+    slow, and approximate between layers."""
     accumulate: int = 1
     """Every batch is computed in this many pieces, from less memory."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -189,6 +192,9 @@ class GradientConfig:
         require("recompute", self.recompute, low=0, high=1e9)
         if self.truncate and self.recompute:
             raise ConfigError("truncate and recompute exclude each other", mend="Set one of them to 0.")
+        if self.kind == "online" and (self.truncate or self.recompute or self.precision != "float32"):
+            mend = "Set truncate and recompute to 0 and precision to float32."
+            raise ConfigError("gradient.kind online excludes truncate, recompute and bfloat16", mend=mend)
 
 
 @dataclass(frozen=True)
@@ -267,6 +273,12 @@ class TrainConfig:
             # Both ask what a neuron does in a whole sample, of which a truncated training sees one piece at a time.
             mend = "Leave one of them out; penalty.rate goes with both."
             raise ConfigError("gradient.truncate excludes penalty.count and penalty.silent", mend=mend)
+        if self.gradient.kind == "online" and (self.penalty.rate or self.penalty.count or self.penalty.silent):
+            raise ConfigError("gradient.kind online excludes every penalty", mend="Leave the penalties out.")
+        if self.gradient.kind == "online" and self.readout.loss != "softmax-then-mean":
+            # The others average, or ask for times, over the whole sequence, which is not known in a step.
+            what = "readout.loss with gradient.kind online, which takes the loss step by step"
+            raise ConfigError(what, got=self.readout.loss, expected="softmax-then-mean")
         if self.gradient.truncate and self.readout.whole:
             mend = "Set gradient.truncate to 0."
             raise ConfigError(f"gradient.truncate excludes readout.loss {self.readout.loss}", mend=mend)

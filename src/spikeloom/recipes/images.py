@@ -85,6 +85,10 @@ class ImagesConfig(TrainConfig):
         if self.gradient.recompute and self.net.kind != "mlp":
             what = f"gradient.recompute with {self.net.kind}, whose batch norm averages over the whole sequence"
             raise ConfigError(what, got=self.gradient.recompute, expected="0")
+        if self.gradient.kind == "online" and (self.net.kind != "mlp" or self.net.dropout):
+            got = f"{self.net.kind} with dropout {self.net.dropout:g}"
+            what = "gradient.kind online, which knows only linear layers and neurons"
+            raise ConfigError(what, got=got, expected="net.kind mlp with net.dropout 0")
         # Weights, and a batch of hidden spikes, have to fit into memory.
         widths = (28 * 28, *self.net.hidden) if self.net.kind == "mlp" else self.net.hidden
         for before, after in pairwise(widths):

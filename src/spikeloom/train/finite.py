@@ -19,6 +19,12 @@ def require_finite(value: float, what: str, where: str) -> None:
         raise NonFiniteError(f"{what} is not finite in {where}", got=value, expected="a finite number", mend=MEND)
 
 
+def require_finite_loss(loss: torch.Tensor) -> None:
+    """Raise :class:`NonFiniteError` unless ``loss`` is a finite number."""
+    if not bool(torch.isfinite(loss)):
+        raise NonFiniteError("the loss is not finite", got=loss.item(), expected="a finite number", mend=MEND)
+
+
 def require_finite_parameters(net: torch.nn.Module, where: str) -> None:
     """Raise :class:`NonFiniteError`, naming the first parameter, unless all are finite.
 

@@ -17,12 +17,11 @@ from .evaluate import Evaluation, Task, evaluate
 from .finite import require_finite, require_finite_parameters
 from .history import Epoch, Observer, Step
 from .optimiser import make_optimiser, make_schedule
-from .parallel import Parallel
 from .ranks import SINGLE, Ranks
 from .seeds import batches, derive_seed
 from .settings import FitSettings
 from .snapshot import Keep, Training
-from .step import Gradient, Outcome, forward_of, parallel_of
+from .step import Gradient, Outcome, gradient_of
 from .stop import StoppedError, StopRequest
 
 
@@ -65,9 +64,9 @@ def fit(
     if keep is not None and keep.last.exists():
         training.restore(keep)
     ranks.require_equal((training.epoch, training.step), "epoch and step to go on from")
-    forward = forward_of(task.net, settings) if ranks.alone else parallel_of(task.net, settings)
-    gradient = Gradient(task, settings, forward, ranks)
-    run = _Run(gradient, training, train, validation, observer if ranks.first else None, keep, stop)
+    run = _Run(
+        gradient_of(task, settings, ranks), training, train, validation, observer if ranks.first else None, keep, stop
+    )
     with torch.random.fork_rng(devices=[task.device] if task.device.type == "cuda" else []):
         run.all_epochs()
     best = run.training.best
@@ -150,8 +149,7 @@ class _Run:
 
     def _end_of_epoch(self) -> None:
         now = self.training
-        if isinstance(self.gradient.forward, Parallel):
-            self.gradient.forward.same_buffers()
+        self.gradient.way.share_buffers()
         checked = self._validate()
         loss, accuracy = now.sums.loss / now.sums.samples, now.sums.hits / now.sums.samples
         row = Epoch(

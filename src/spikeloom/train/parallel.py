@@ -36,6 +36,20 @@ class Parallel:
             torch.distributed.broadcast(buffer, 0)
 
 
+def same_parameters(net: torch.nn.Module) -> None:
+    """Give all processes the parameters of the first."""
+    for parameter in net.parameters():
+        torch.distributed.broadcast(parameter.detach(), 0)
+
+
+def mean_of_gradients(net: torch.nn.Module, ranks: Ranks) -> None:
+    """Make every gradient its mean over all processes, for gradients that no backward pass computed."""
+    for parameter in net.parameters():
+        if parameter.grad is not None:
+            torch.distributed.all_reduce(parameter.grad)
+            parameter.grad /= ranks.size
+
+
 def shard(x: torch.Tensor, labels: torch.Tensor, ranks: Ranks) -> tuple[torch.Tensor, torch.Tensor, int]:
     """The samples of this process among ``x`` ``[T, B, ...]`` and ``labels``, and how many count.
 

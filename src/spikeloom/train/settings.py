@@ -32,6 +32,9 @@ class FitSettings:
             loss is taken over each piece. 0: through all.
         recompute: keep only the state every so many time steps and compute the rest again in the backward pass: the
             same gradient from less memory. 0: keep all.
+        gradient: ``through-time`` for backpropagation, or ``online`` (:class:`~spikeloom.learn.Online`), whose memory
+            does not depend on the number of steps and which is approximate between layers. The loss is then taken in
+            each step by itself and averaged; there is nothing to truncate or recompute, and no bfloat16.
         choose: what makes an epoch the best, the lowest validation ``loss`` or the highest ``accuracy`` (equal ones:
             the lower loss). On a few hundred samples accuracy ties and jumps where the loss does not.
 
@@ -52,6 +55,7 @@ class FitSettings:
     truncate: int = 0
     recompute: int = 0
     choose: Literal["loss", "accuracy"] = "loss"
+    gradient: Literal["through-time", "online"] = "through-time"
 
     def __post_init__(self) -> None:
         for name, low in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("truncate", 0), ("recompute", 0)):
@@ -63,6 +67,11 @@ class FitSettings:
             raise ParameterError("warmup", got=self.warmup, expected="0, since one-cycle has a rise of its own")
         if self.truncate and self.recompute:
             raise ParameterError("truncate and recompute exclude each other", mend="Set one of them to 0.")
+        if self.gradient == "online":
+            wanted = {"truncate": 0, "recompute": 0, "precision": "float32"}
+            for name, only in wanted.items():
+                if getattr(self, name) != only:
+                    raise ParameterError(f"{name} of online learning", got=getattr(self, name), expected=only)
 
     def steps(self, samples: int) -> int:
         """Steps of the optimiser in one epoch over ``samples``.
