@@ -233,7 +233,17 @@ def test_the_table(make: Make) -> None:
     results = read(make("a", **MLP, ann=(0.985, 0.0006)), make("b", accuracy=0.99, sd=0.0004, seeds=2, joules=1.5e-5))
     rows = [re.split(r"  +", line.strip()) for line in terminal_table(results).splitlines()[:4]]
     assert rows == [
-        ["run", "network", "accuracy", "seeds", "spikes", "energy", "time", "parameters", "difference in accuracy"],
+        [
+            "run",
+            "network",
+            "accuracy",
+            "seeds",
+            "spikes",
+            "energy",
+            "training time",
+            "parameters",
+            "difference in accuracy",
+        ],
         ["a", "spiking", "98.40 ± 0.05 %", "3", "0.060", "2 µJ", "1.8 min", "407,050", "0.60 points below the highest"],
         ["ANN", "98.50 ± 0.06 %", "3", "–", "6 µJ", "–", "407,050", "within the spread of seeds"],
         ["b", "spiking", "99.00 ± 0.04 %", "2", "0.050", "15 µJ", "1.8 min", "407,050", "highest"],

@@ -35,7 +35,7 @@ _HEADS = Line(
     "parameters", "difference in accuracy",
 )  # fmt: skip
 _SHORT_HEADS = Line(
-    "run", "network", "accuracy", "seeds", "spikes", "energy", "time", "parameters", "difference in accuracy"
+    "run", "network", "accuracy", "seeds", "spikes", "energy", "training time", "parameters", "difference in accuracy"
 )
 _TEXTS = ("run", "net", "relation")  # the others are figures
 
@@ -142,7 +142,7 @@ def _document(results: Sequence[Result]) -> str:
 
 _LEGEND = (
     "Mean ± standard deviation over seeds, on the test set; the epoch of each seed was chosen on the validation set. "
-    "Time is that of one seed."
+    "Training time is that of one seed."
 )
 
 _STYLE = f"""
