@@ -419,7 +419,7 @@ def test_traffic_by_hand():
     run = two_layers(x)
     moved = {reuse: {m.name: m.bytes for m in traffic(run.layers[0], run, reuse)} for reuse in ("none", "full")}
     assert moved["none"] == {"weights": 10 * 6 * 4, "partial sums": 10 * 6 * 2 * 4, "inputs": 40 / 8}
-    assert moved["full"] == {"weights": 2 * 12 * 4, "inputs": 40 / 8}  # 12 weights once per sample
+    assert moved["full"] == {"weights": 2 * 6 * 4, "inputs": 40 / 8}  # the weights of two inputs, once per sample
     states = {reuse: {m.name: m.bytes for m in traffic(run.layers[1], run, reuse)} for reuse in ("none", "full")}
     assert states["none"] == {"outputs": 30 / 8, "states": 2 * 30 * 4}
     assert states["full"] == {"outputs": 30 / 8, "states": 2 * 6 * 4}
@@ -470,8 +470,12 @@ def test_at_the_break_even_rate_both_cost_the_same(profile):
     factor = price.break_even / run.spikes_per_neuron_step
     layers = []
     for layer in run.layers:
-        if layer.synapses and layer.hidden:
-            more = dataclasses.replace(layer.synapses, effective=layer.synapses.effective * factor)  # type: ignore[arg-type]
+        s = layer.synapses
+        if s and layer.hidden:
+            needed = (
+                min(s.needed * factor, s.weights * run.samples) if factor > 1 else min(s.effective * factor, s.needed)
+            )
+            more = dataclasses.replace(s, effective=s.effective * factor, needed=needed)  # type: ignore[arg-type]
             layer = dataclasses.replace(layer, synapses=more)
         layers.append(layer)
     there = energy.compare(dataclasses.replace(run, layers=tuple(layers)), profiles=[profile]).prices[0]

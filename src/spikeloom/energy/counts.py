@@ -18,9 +18,12 @@ class Synapses:
 
     ``inputs`` elements arrived, of which ``active`` were not zero; ``spikes`` says whether every one of them, in the
     whole run, was exactly 0 or 1. ``dense`` operations join all inputs and all weights, ``effective`` those whose
-    input and weight are not zero. ``weights`` are the non-zero weights, ``outputs`` the sums made, ``biases``
-    the additions of a bias. ``constant`` says whether every sequence was longer than one step and the same in all of
-    its steps, so that a chip could make these sums once and hold them; they are counted in every step all the same.
+    input and weight are not zero. ``weights`` are the non-zero weights, ``needed`` those that some active input of a
+    sample meets, in any of its steps, summed over the samples. ``outputs`` are the sums made, ``biases`` the additions
+    of a bias, of which there are ``bias_values`` different ones: its own, or what a folded batch norm leaves.
+
+    ``constant`` says whether every sequence was longer than one step and the same in all of its steps, so that a chip
+    could make these sums once and hold them; they are counted in every step all the same, unless ``held``.
     """
 
     inputs: int
@@ -29,9 +32,12 @@ class Synapses:
     dense: int
     effective: int
     weights: int
+    needed: int
     outputs: int
     biases: int
+    bias_values: int
     constant: bool = False
+    held: bool = False
 
     @property
     def acs(self) -> int:
@@ -66,7 +72,8 @@ class Neurons:
 class LayerCounts:
     """One layer: ``synapses``, ``neurons`` or neither (pooling, norms, sums), and its elementwise ``operations``.
 
-    ``hidden`` says whether a spiking layer came before it, so that its work follows the spike rate.
+    ``hidden`` says whether a spiking layer came before it, so that its work follows the spike rate; ``constant``
+    whether these operations are the same in all steps, as a pooling's are after sums that do not change.
     """
 
     name: str
@@ -75,6 +82,7 @@ class LayerCounts:
     synapses: Synapses | None = None
     neurons: Neurons | None = None
     operations: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    constant: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +156,8 @@ class Measured:
     def held(self) -> Measured:
         """The counts on hardware that makes the sums of a constant input once per sample and holds them.
 
-        Exact where all sequences have the same number of steps.
+        Pooling and norms that come before anything changes are done once as well. Exact where all sequences have the
+        same number of steps.
         """
         return dataclasses.replace(self, layers=tuple(_held(layer, self.steps) for layer in self.layers))
 
@@ -173,9 +182,10 @@ class Measured:
                 layer["name"],
                 layer["kind"],
                 layer["hidden"],
-                None if layer["synapses"] is None else Synapses(**layer["synapses"]),
+                None if layer["synapses"] is None else Synapses(**_complete(layer["synapses"])),
                 None if layer["neurons"] is None else Neurons(**layer["neurons"]),
                 dict(layer["operations"]),
+                layer.get("constant", False),
             )
             for layer in plain["layers"]
         )
@@ -183,15 +193,25 @@ class Measured:
         return cls(**{**plain, **texts, "layers": layers})
 
 
-_SUMMED = ("inputs", "active", "dense", "effective", "outputs", "biases")
+_MADE_ONCE = ("inputs", "active", "dense", "effective", "outputs", "biases")
+_SUMMED = (*_MADE_ONCE, "needed")
+
+
+def _complete(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """``plain``; what files of earlier versions lack is at most this."""
+    return {"needed": plain["effective"], "bias_values": plain["biases"], **plain}
 
 
 def _held(layer: LayerCounts, steps: float) -> LayerCounts:
     s = layer.synapses
-    if s is None or not s.constant or layer.hidden:
+    if layer.hidden or not (layer.constant or (s and s.constant)):
         return layer
-    once = {name: round(getattr(s, name) / steps) for name in _SUMMED}
-    return dataclasses.replace(layer, synapses=dataclasses.replace(s, **once, constant=False))
+    if s is None:
+        operations = {op: round(n / steps) for op, n in layer.operations.items()}
+        return dataclasses.replace(layer, operations=operations, constant=False)
+    once = {name: round(getattr(s, name) / steps) for name in _MADE_ONCE}
+    once["needed"] = min(s.needed, once["effective"])
+    return dataclasses.replace(layer, synapses=dataclasses.replace(s, **once, constant=False, held=True))
 
 
 def _identity(m: Measured) -> object:
@@ -210,4 +230,6 @@ def together(a: LayerCounts, b: LayerCounts) -> LayerCounts:
         spikes = None if a.neurons.spikes is None else a.neurons.spikes + (b.neurons.spikes or 0)
         neurons = dataclasses.replace(a.neurons, updates=a.neurons.updates + b.neurons.updates, spikes=spikes)
     operations = {op: a.operations.get(op, 0) + b.operations.get(op, 0) for op in {**a.operations, **b.operations}}
-    return LayerCounts(a.name, a.kind, a.hidden or b.hidden, synapses, neurons, operations)
+    return LayerCounts(
+        a.name, a.kind, a.hidden or b.hidden, synapses, neurons, operations, a.constant and b.constant
+    )  # fmt: skip

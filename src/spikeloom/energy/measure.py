@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -91,6 +92,17 @@ def _evaluating(net: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
+class _Sums(NamedTuple):
+    """What the latest connection gave, or the largest of it; the connection's name and its additions of a bias."""
+
+    values: torch.Tensor
+    connection: str
+    biases: int
+
+    def are(self, x: torch.Tensor) -> bool:
+        return self.values.data_ptr() == x.data_ptr() and self.values.numel() == x.numel()
+
+
 class _Tally:
     """Hooks on the modules of a net, and what they counted in one call of it."""
 
@@ -100,7 +112,7 @@ class _Tally:
         self.folded: dict[str, None] = {}
         self.uncounted: dict[str, None] = {}
         self.spiked = False  # whether a spiking layer has run
-        self.sums: torch.Tensor | None = None  # what the latest connection gave
+        self.sums: _Sums | None = None  # what a norm could be folded into
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -141,27 +153,52 @@ class _Tally:
 
     def _connection(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         shape = x.shape[x.dim() - sample_axes(module) :]
-        biases = y.numel() if module.bias is not None else 0
-        weights: Any = module.weight
-        synapses = self._synapses(weights, x, shape, lambda present: fan_out(module, shape, present=present))
-        self._keep(name, module, synapses(y.numel(), biases, self._constant(x)))
-        self.sums = y
-
-    def _keep(self, name: str, module: nn.Module, synapses: Synapses) -> None:
-        self._add(LayerCounts(name, type(module).__name__, self.spiked, synapses=synapses))
+        weight: Any = module.weight
+        bias: Any = module.bias
+        synapses = self._synapses(
+            weight, x, shape, lambda present: fan_out(module, shape, present=present),
+            shared=not isinstance(module, nn.Linear),
+        )  # fmt: skip
+        own = (0, 0) if bias is None else (y.numel(), bias.numel())
+        counts = synapses(y.numel(), *own, self._constant(x))
+        self._add(LayerCounts(name, type(module).__name__, self.spiked, synapses=counts))
+        self.sums = _Sums(y, name, counts.biases)
 
     def _synapses(
-        self, weight: torch.Tensor, x: torch.Tensor, shape: torch.Size, fan: Callable[[bool], torch.Tensor]
-    ) -> Callable[[int, int, bool], Synapses]:
+        self, weight: torch.Tensor, x: torch.Tensor, shape: torch.Size, fan: Callable[[bool], torch.Tensor],
+        *, shared: bool,
+    ) -> Callable[[int, int, int, bool], Synapses]:  # fmt: skip
         active = x != 0
         per_element = active.reshape(-1, *shape).sum(0)
         weights = int((weight != 0).sum())
         every = fan(False)
-        present = every if weights == weight.numel() else fan(True)
+        present = (every if weights == weight.numel() else fan(True)).to(x.device)
         calls = x.numel() // every.numel()
-        effective = int((per_element * present.to(per_element.device)).sum())
+        effective = int((per_element * present).sum())
         counts = (x.numel(), int(active.sum()), bool((~active | (x == 1)).all()), calls * int(every.sum()), effective)
-        return lambda outputs, biases, constant: Synapses(*counts, weights, outputs, biases, constant)
+        needed = self._needed(active, present, weights if shared else None)
+        needed = min(weights * self.samples, effective) if needed is None else needed
+        return lambda outputs, biases, values, constant: Synapses(
+            *counts, weights, needed, outputs, biases, values, constant
+        )
+
+    def _needed(self, active: torch.Tensor, present: torch.Tensor, shared: int | None) -> int | None:
+        """Weights that meet an ``active`` input, sample by sample; None where it cannot be told which sample is which.
+
+        Exact where each weight belongs to one input element (``shared`` None). Of a convolution no more than its
+        ``shared`` weights are needed, and no more than its operations.
+        """
+        before = active.shape[: active.dim() - present.dim()]
+        if before[:1] == (self.steps * self.samples,) or before[:2] == (self.steps, self.samples):
+            steps = self.steps
+        elif before[:1] == (self.samples,):  # one step
+            steps = 1
+        else:
+            return None
+        of_sample = active.reshape(steps, self.samples, -1, *present.shape)
+        if shared is None:
+            return int((of_sample.any(0).any(1) * present).sum())
+        return int((of_sample.sum((0, 2)) * present).flatten(1).sum(1).clamp(max=shared).sum())
 
     def _constant(self, x: torch.Tensor) -> bool:
         """Whether a call over all steps got the same in each."""
@@ -178,18 +215,37 @@ class _Tally:
             operations = {"maximum": everything - y.numel()}
         else:  # zeros add nothing; a window of one element is passed on
             operations = {"add": int(((x != 0) * hits).sum()), "mul": y.numel()}
-        self._add(LayerCounts(name, type(module).__name__, self.spiked, operations=operations))
+        kind, constant = type(module).__name__, self._constant(x)
+        self._add(LayerCounts(name, kind, self.spiked, operations=operations, constant=constant))
+        if isinstance(module, MAXIMA) and self.sums and self.sums.are(x):
+            self.sums = self.sums._replace(values=y)
 
     def _norm(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
-        sums = self.sums
-        follows = sums is not None and sums.data_ptr() == x.data_ptr() and sums.numel() == x.numel()
-        if follows and module.running_mean is not None and not isinstance(module, _STEPWISE):
+        stepwise = isinstance(module, _STEPWISE)
+        mean: Any = module.running_mean
+        if self.sums and self.sums.are(x) and mean is not None and not stepwise:
             self.folded[name] = None
+            self._fold(self.sums, y, mean.numel())
             return
         operations = {"add": y.numel(), "mul": y.numel()}
-        self._add(LayerCounts(name, type(module).__name__, self.spiked, operations=operations))
+        kind, constant = type(module).__name__, not stepwise and self._constant(x)
+        self._add(LayerCounts(name, kind, self.spiked, operations=operations, constant=constant))
+
+    def _fold(self, sums: _Sums, y: torch.Tensor, channels: int) -> None:
+        """The shift of a norm and the connection's bias are one bias, added to what the norm gives.
+
+        Also behind a maximum: of ``scale max(z + b) + shift`` the size of the scale goes into the weights, and its
+        sign decides whether ``max(|scale| z)`` is added to the one bias or taken from it.
+        """
+        layer = self.layers[sums.connection]
+        known: Any = layer.synapses
+        biases = known.biases - sums.biases + y.numel()
+        synapses = dataclasses.replace(known, biases=biases, bias_values=channels)
+        self.layers[sums.connection] = dataclasses.replace(layer, synapses=synapses)
+        self.sums = _Sums(y, sums.connection, y.numel())
 
     def _activation(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
+        self.sums = None  # it may have written over them
         each = next(ops for kind, ops in ACTIVATIONS.items() if isinstance(module, kind))
         operations = {op: n * y.numel() for op, n in each.items()}
         neurons = Neurons(y.numel() // (self.steps * self.samples), y.numel(), 0, None)
@@ -210,8 +266,8 @@ class _Tally:
         weight = module.weight.detach()
         before = torch.cat([torch.zeros_like(y[:1]), y[:-1]])
         ones = {True: (weight != 0).sum(0), False: torch.full((module.size,), module.size, device=weight.device)}
-        synapses = self._synapses(weight, before, before.shape[2:], ones.__getitem__)
-        self._add(LayerCounts(f"{name}.weight", "Recurrent", True, synapses=synapses(y.numel(), 0, False)))
+        synapses = self._synapses(weight, before, before.shape[2:], ones.__getitem__, shared=False)
+        self._add(LayerCounts(f"{name}.weight", "Recurrent", True, synapses=synapses(y.numel(), 0, 0, False)))
 
     def _sum(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         self._add(LayerCounts(name, type(module).__name__, self.spiked, operations={"add": y.numel()}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from ..errors import ParameterError
@@ -95,14 +96,11 @@ def priced(profile: Profile, spiking: Measured, ann: Measured | None) -> Price:
     """``spiking``, and ``ann`` beside it, under ``profile``."""
     own = _priced(profile, spiking)
     other = None if ann is None else _priced(profile, ann)
-    quiet = dataclasses.replace(spiking, layers=tuple(_silenced(layer) for layer in spiking.layers))
-    silent, total = _total(_priced(profile, quiet)).total, _total(own)
+    silent, total = _at(profile, spiking, 0.0), _total(own)
     even = None
-    if other is not None:
-        goal, slope = _total(other), total.total - silent
-        # The cost is silent + k * slope at k times the measured spikes: where that is the ANN's cost.
-        if slope > 0 and goal.total > silent and not (total.unpriced or goal.unpriced):
-            even = spiking.spikes_per_neuron_step * (goal.total - silent) / slope
+    if other is not None and not (total.unpriced or _total(other).unpriced):
+        times = _break_even(profile, spiking, _total(other).total)
+        even = None if times is None else spiking.spikes_per_neuron_step * times
     once = spiking.held()
     held = None if once.layers == spiking.layers or total.unpriced else _total(_priced(profile, once)).total
     return Price(
@@ -114,15 +112,50 @@ def _priced(profile: Profile, run: Measured) -> tuple[LayerPrice, ...]:
     return tuple(LayerPrice(x.name, x.kind, profile.cost(x, run) * (1 / run.samples)) for x in run.layers)
 
 
-def _silenced(layer: LayerCounts) -> LayerCounts:
-    """The layer if no hidden neuron had fired: its synaptic operations, and the sums of an average pool, vanish."""
+def _break_even(profile: Profile, run: Measured, goal: float) -> float | None:
+    """How many times the hidden spikes would cost ``goal`` joules; None where no such number is found.
+
+    The cost is a straight line between the factors at which the weights needed by a layer stop or go on to grow.
+    """
+    knees = sorted({0.0, 1.0, *(k for layer in run.layers if layer.hidden for k in _knees(layer, run))})
+    points = [(k, _at(profile, run, k)) for k in (*knees, knees[-1] + 1)]
+    if points[0][1] >= goal:
+        return None
+    for (start, low), (end, high) in pairwise(points):
+        if high > low and (high >= goal or end > knees[-1]):
+            return start + (end - start) * (goal - low) / (high - low)
+    return None
+
+
+def _knees(layer: LayerCounts, run: Measured) -> tuple[float, ...]:
+    s = layer.synapses
+    return (s.needed / s.effective, s.weights * run.samples / s.needed) if s and s.needed else ()
+
+
+def _at(profile: Profile, run: Measured, times: float) -> float:
+    """Joules per sample at ``times`` the hidden spikes."""
+    layers = tuple(_scaled(layer, run, times) for layer in run.layers)
+    return _total(_priced(profile, dataclasses.replace(run, layers=layers))).total
+
+
+def _scaled(layer: LayerCounts, run: Measured, times: float) -> LayerCounts:
+    """The layer at ``times`` the spikes: its synaptic operations, and the sums of an average pool, in proportion.
+
+    The weights needed are the most that they can be: fewer spikes need the same ones until there are not as many
+    operations left, more spikes need others, until all are.
+    """
     if not layer.hidden:
         return layer
-    synapses = layer.synapses and dataclasses.replace(layer.synapses, effective=0, active=0)
-    operations = dict(layer.operations)
+    s = layer.synapses
+    if s is not None:
+        more = min(times * s.needed, s.weights * run.samples)
+        needed = more if times > 1 else min(times * s.effective, s.needed)
+        scaled: dict[str, Any] = {"effective": times * s.effective, "active": times * s.active, "needed": needed}
+        s = dataclasses.replace(s, **scaled)
+    operations: dict[str, Any] = dict(layer.operations)
     if "AvgPool" in layer.kind:
-        operations["add"] = 0
-    return dataclasses.replace(layer, synapses=synapses, operations=operations)
+        operations["add"] *= times
+    return dataclasses.replace(layer, synapses=s, operations=operations)
 
 
 def _total(layers: Sequence[LayerPrice]) -> Cost:

@@ -84,9 +84,10 @@ class Memory:
     levels: tuple[tuple[float, float], ...]
     reuse: Reuse
 
-    def joules(self, layer: LayerCounts, run: Measured) -> float:
+    def joules(self, layer: LayerCounts, run: Measured, *, skips_zeros: bool = True) -> float:
         """What the layer moves, at the price of where it lives."""
-        return sum(moved.bytes * self._per_byte(moved.size) for moved in traffic(layer, run, self.reuse))
+        arrays = traffic(layer, run, self.reuse, skips_zeros=skips_zeros)
+        return sum(moved.bytes * self._per_byte(moved.size) for moved in arrays)
 
     def _per_byte(self, size: float) -> float:
         return next((price for capacity, price in self.levels if size <= capacity), self.levels[-1][1])
@@ -115,7 +116,7 @@ class DigitalLogic(Profile):
             compute = paid * (at.ac if s.spikes else at.mac) + s.biases * at.neuron_add
         e = elementary(layer.operations)
         others = e.adds * at.neuron_add + (e.muls + self.divide * e.divs) * at.neuron_mul
-        memory = self.memory.joules(layer, run) if self.memory else 0.0
+        memory = self.memory.joules(layer, run, skips_zeros=self.skips_zeros) if self.memory else 0.0
         if layer.neurons is None:
             return Cost(compute + others, 0.0, memory)
         return Cost(compute, others, memory)

@@ -47,7 +47,7 @@ def notes(spiking: Measured, ann: Measured | None, accuracies: Accuracies | None
         if run.uncounted:
             found.append(f"Not counted in the {name}, for want of a rule: {', '.join(run.uncounted)}.")
         if run.folded:
-            found.append(f"Batch norm folded into the weights before it ({name}): {', '.join(run.folded)}.")
+            found.append(f"Batch norm folded into the weights and biases before it ({name}): {', '.join(run.folded)}.")
         held = [x.name for x in run.layers if x.synapses and x.synapses.constant and not x.hidden]
         if held:
             what = f"The input of layer {', '.join(held)} is the same in every step, and its sums are paid for in each"
