@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analyse, energy, errors, fitting, learn, nets, nn, plot, solvers, stimuli, surrogates, units
+    from . import analyse, energy, errors, fitting, learn, nets, nn, plot, sim, solvers, stimuli, surrogates, units
     from .check import check_model
     from .coding import decode, encode
     from .data.current_clamp import Recording, load_recording
@@ -84,6 +84,7 @@ _MODULES = {
     "nets": "nets",
     "nn": "nn",
     "plot": "plot",
+    "sim": "sim",
     "solvers": "solvers",
     "surrogates": "surrogates",
     "stimuli": "stimuli",
@@ -131,7 +132,7 @@ __all__ = [
     "TsodyksMarkram", "VoltageThreshold", "WangBuzsaki", "With", "analyse", "backend", "check_model", "decode",
     "draw", "encode", "energy", "errors", "fit", "fitting", "gate", "input", "integral", "last_kernels", "learn",
     "load_recording", "mV", "math", "ms", "nA", "nS", "nets", "nn", "option", "pA", "pF", "param", "plot", "record",
-    "scan", "second", "simulate", "solvers", "state", "stimuli", "surrogates", "timer", "uA_per_cm2",
+    "scan", "second", "sim", "simulate", "solvers", "state", "stimuli", "surrogates", "timer", "uA_per_cm2",
     "uF_per_cm2", "units",
 ]  # fmt: skip
 

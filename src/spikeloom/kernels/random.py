@@ -30,9 +30,13 @@ def draw(purpose: str, seed: int, first: int, steps: int, width: int, like: torc
     >>> torch.equal(whole[6:], draw("normal.v", 1, 6, 4, 4, torch.empty(0)))
     True
     """
+    return draw_by_key(purpose.partition(".")[0], key_of(seed, purpose), first, steps, width, like)
+
+
+def draw_by_key(kind: str, key: int, first: int, steps: int, width: int, like: torch.Tensor) -> torch.Tensor:
+    """The same for a ``kind`` of numbers and the ``key`` of a purpose."""
     rows = torch.empty(steps, width, dtype=like.dtype)
-    kernel = _kernel(purpose.partition(".")[0], _PRECISION[like.dtype])
-    key = _key(seed, purpose)
+    kernel = _kernel(kind, _PRECISION[like.dtype])
     if rows.numel():
         over_blocks(lambda begin, end: kernel(begin, end, steps, width, first, key, rows.data_ptr()), width, steps)
     return rows.to(like.device)
@@ -45,7 +49,8 @@ def checked_seed(seed: object) -> int:
     return seed
 
 
-def _key(seed: int, purpose: str) -> int:
+def key_of(seed: int, purpose: str) -> int:
+    """The key of the random numbers for one purpose: 64 bits that depend on all of ``seed`` and ``purpose``."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return int.from_bytes(digest[:8], "little", signed=True)
 

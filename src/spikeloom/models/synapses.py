@@ -140,7 +140,7 @@ class _AsConductance(_Shaped):
     receives: ClassVar[Unit | None] = conductance
 
     def __init__(self, course: object, **values: object) -> None:
-        if not isinstance(course, (TimeCourse, _Scaled)) or "i" not in course.states:
+        if not isinstance(course, (TimeCourse, ReleasingSynapse)) or "i" not in course.states:
             mend = "Such as sl.Exponential(tau=5.0)."
             raise ModelError(f"{type(self).__name__} is made of a time course", got=repr(course), mend=mend)
         super().__init__(course, **values)
@@ -200,7 +200,7 @@ class NMDA(_AsConductance):
         return s.g * self.unblocked(v) * (self.e - v)
 
 
-class _Scaled(_Shaped):
+class ReleasingSynapse(_Shaped):
     """A synapse in which each spike counts by what the spikes before left."""
 
     @property
@@ -219,7 +219,7 @@ class _Scaled(_Shaped):
         return {**self.inner.arrive(s, amount * fraction), **changed}
 
 
-class TsodyksMarkram(_Scaled):
+class TsodyksMarkram(ReleasingSynapse):
     """Short-term depression and facilitation of one connection (Tsodyks, Pawelzik and Markram 1998, eq. 2.1 to 2.4).
 
     Between spikes ``du/dt = -u/tau_facilitation`` and ``dx/dt = (1 - x)/tau_recovery``. At a spike u grows first,
@@ -247,7 +247,7 @@ class TsodyksMarkram(_Scaled):
         return u * s.x, {"u": u, "x": s.x - u * s.x}
 
 
-class Depression(_Scaled):
+class Depression(ReleasingSynapse):
     """Short-term depression alone: ``dx/dt = (1 - x)/tau_recovery``; a spike delivers ``w u_release x`` and takes
     ``u_release x`` from x (Tsodyks and Markram 1997, eq. 1 to 3).
 
@@ -285,5 +285,5 @@ class GapJunction(Mechanism):
 
 __all__ = [
     "NMDA", "Alpha", "Conductance", "Delta", "Depression", "DoubleExponential", "Exponential", "GapJunction",
-    "TsodyksMarkram",
+    "ReleasingSynapse", "TsodyksMarkram",
 ]  # fmt: skip

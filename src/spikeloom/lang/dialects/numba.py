@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
+from ..expr import Expr, topological
 from ..idioms import FUSED
 from .dialect import Dialect
 
@@ -51,6 +53,18 @@ def kernel_dialect(precision: str) -> Dialect:
     plain = numba_dialect(precision)
     fused = {op: f"{op}_{precision}({{0}})" for op in FUSED}
     return dataclasses.replace(plain, operations={**plain.operations, **fused})
+
+
+def function_imports(outputs: Iterable[Expr], precision: str) -> list[str]:
+    """Lines that import the elementary functions which ``outputs`` use.
+
+    >>> from spikeloom.lang.expr import symbol
+    >>> from spikeloom.lang.math import exp
+    >>> function_imports([exp(symbol("v"))], "f32")
+    ['from spikeloom.lang.dialects.numba_math import exp_f32']
+    """
+    used = {e.op for e in topological(outputs)} & {*_FUNCTIONS, *FUSED}
+    return [f"from spikeloom.lang.dialects.numba_math import {name}_{precision}" for name in sorted(used)]
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,151 @@
+"""From a network's description to arrays: programs, constants, initial states, edges in the form kernels take."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import ModelError
+from ..kernels import prepare
+from ..kernels.program import STATE, STREAM, Program, constants_of, program
+from ..kernels.propagate.deliver import Wires
+from ..kernels.random import key_of
+from ..lang.analysis import replace
+from ..lang.canonical import canonical
+from ..lang.expr import symbol, topological
+from ..lang.graph import Graph
+from ..models.base import NeuronModel
+from ..models.synapses import GapJunction
+from ..surrogates import ATan
+from .coupling import Coupling
+from .distributions import Distribution
+from .groups import Group, Population
+from .inputs import Drive, Injection
+from .ports import added_state, with_synapses
+from .projection import Projection
+
+_LONGEST_WINDOW = 64
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Parts:
+    """What a network is made of."""
+
+    dt: float
+    seed: int
+    dtype: np.dtype[Any]
+    groups: Sequence[Group]
+    projections: Sequence[Projection]
+    drives: Sequence[Drive]
+    injections: Sequence[Injection]
+    couplings: Sequence[Coupling]
+
+    def into(self, population: Population) -> list[Projection]:
+        """Projections that end at ``population``."""
+        return [p for p in self.projections if p.post is population]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class BuiltPopulation:
+    """A population as arrays. ``rings`` are what arrives in steps to come, by port; ``added`` says to which state the
+    weights of a port are simply added; ``coupled`` are means of other neurons' voltages, by input."""
+
+    population: Population
+    program: Program
+    text: str
+    constants: dict[str, np.ndarray]
+    states: dict[str, np.ndarray]
+    rings: dict[str, np.ndarray]
+    added: dict[str, str]
+    coupled: dict[str, np.ndarray]
+
+    def rows(self, port: str) -> np.ndarray:
+        """Where the weights of a port are added, [slots, N]."""
+        return self.states[STATE + self.added[port]][None] if port in self.added else self.rings[port]
+
+
+def wires(projection: Projection, dtype: np.dtype[Any]) -> Wires:
+    """The edges of ``projection`` as kernels take them."""
+    edges, weights, steps = projection.edges, projection.weights, projection.steps
+    delay = int(steps.min()) if steps.size else 1
+    lags = None
+    if steps.size > 1 and int(steps.max()) != delay:
+        longest = int(steps.max()) - delay
+        lags = (steps - delay).astype(np.uint8 if longest < 256 else np.uint16)
+    return Wires(edges.starts, edges.targets, np.ascontiguousarray(weights, dtype), delay, lags)
+
+
+def build_population(parts: Parts, population: Population, found: dict[str, Wires]) -> BuiltPopulation:
+    """The arrays of ``population`` in its initial state."""
+    size, dtype = population.size, parts.dtype
+    couplings = [c for c in parts.couplings if c.target is population]
+    gaps = {c.port: GapJunction(g=c.total()) for c in couplings}
+    model = with_synapses(population.given_model, {**population.synapses, **gaps})
+    incoming = parts.into(population)
+    ports = dict.fromkeys([*(p.port for p in incoming), *(d.port for d in parts.drives if d.population is population)])
+    rings, added = dict[str, np.ndarray](), dict[str, str]()
+    for port in ports:
+        lagged = [found[p.name].lags for p in incoming if p.port == port]
+        longest = max((int(lags.max()) for lags in lagged if lags is not None and lags.size), default=0)
+        state = added_state(model, port) if longest == 0 else None
+        if state is None:
+            rings[port] = np.zeros((longest + 1, size), dtype)
+        else:
+            added[port] = state
+    held = dict.fromkeys(i.into for i in parts.injections if i.population is population)
+    if both := [into for into in held if into in rings]:
+        mend = "Give the model a second input for one of them."
+        raise ModelError(f"{population.name}: currents and spikes into one input", got=both[0], mend=mend)
+    coupled = {c.input: np.zeros((1, size), dtype) for c in couplings}
+    made = program(model, population.solver, ATan(), (*rings, *held, *coupled))
+    like = torch.empty(0, dtype=torch.float32 if dtype == np.float32 else torch.float64)
+    given = prepare.constants(made, model, {}, parts.dt, (size,), like)
+    constants = {n: c.numpy().copy() for n, c in zip(constants_of(made.step), given, strict=True)}
+    text, constants = merged(made.text, constants)
+    return BuiltPopulation(population, made, text, constants, _initial(parts, population, model), rings, added, coupled)
+
+
+def merged(text: str, constants: dict[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
+    """The step with constants of equal value made one, which lets some of its branches fall together.
+
+    A synapse decays alike whether its neuron is refractory or not, but by numbers prepared on two ways.
+
+    >>> merged("in a c0 c1\\n%0 = mul a c0\\n%1 = mul a c1\\nnext = %1", {"c0": np.ones(1), "c1": np.ones(1)})[0]
+    'in a c0\\n%0 = mul a c0\\nnext = %0'
+    """
+    step, first = Graph.parse(text), dict[tuple[bytes, int], str]()
+    names = {n: first.setdefault((c.tobytes(), c.size), n) for n, c in constants.items()}
+    kept = {n: c for n, c in constants.items() if names[n] == n}
+    leaves = {str(e.data): e for e in topological(step.outputs.values()) if e.op == "symbol"}
+    new = {id(e): symbol(names[n]) for n, e in leaves.items() if names.get(n, n) != n}
+    outputs = dict(zip(step.outputs, canonical(replace(list(step.outputs.values()), new)), strict=True))
+    inputs = [n for n in step.inputs if n not in constants or n in kept]
+    return Graph.make(outputs, inputs).text(), kept
+
+
+def _initial(parts: Parts, population: Population, model: NeuronModel) -> dict[str, np.ndarray]:
+    values: dict[str, Any] = {**model.initial_values(), **population.initial}
+    states: dict[str, np.ndarray] = {}
+    for name, value in values.items():
+        if isinstance(value, Distribution):
+            value = value.draw(key_of(parts.seed, f"{population.name}/initial {name}"), population.size)
+        numbers = np.broadcast_to(np.asarray(value, np.float64), (population.size,))
+        states[STATE + name] = np.array(numbers, parts.dtype)
+    return states
+
+
+def window_of(found: dict[str, Wires]) -> int:
+    """Steps for which threads need not meet: the shortest delay."""
+    return min([_LONGEST_WINDOW, *(w.delay for w in found.values())])
+
+
+def slots_of(group: Group, parts: Parts, found: dict[str, Wires], window: int) -> int:
+    """For how many steps the spikes of ``group`` are kept."""
+    return max([0, *(found[p.name].delay for p in parts.projections if p.pre is group)]) + window
+
+
+__all__ = ["STREAM", "BuiltPopulation", "Parts", "build_population", "slots_of", "window_of", "wires"]

@@ -1,0 +1,257 @@
+"""The state of a running network, and what moves it on."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..errors import BackendError, NonFiniteError
+from ..kernels.backends import choose, note_kernel
+from ..kernels.program import SHOWN, STATE, STREAM
+from ..kernels.propagate import reference, sources
+from ..kernels.propagate.advance import Arrival, Lists, Stepped, advance_task
+from ..kernels.propagate.deliver import Delivery, Wires, deliver_task
+from ..kernels.propagate.drive import Task, drive
+from ..kernels.random import key_of
+from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
+from .groups import Group, PoissonGroup, Population, SpikeSource
+from .recorders import Recorder
+
+_ALIGN = 16  # neurons: a part begins on a whole cache line, and random numbers come in pairs
+_ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
+_LOGGED = 1 << 24  # spikes that a chunk has room for
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Chunk:
+    """What happened in some steps: spikes (step, neuron) by group, samples [K, neurons] by recorder."""
+
+    first: int
+    steps: int
+    spikes: dict[str, tuple[np.ndarray, np.ndarray]]
+    samples: list[np.ndarray]
+
+
+class Engine:
+    """Arrays of a network, which :meth:`run` moves on. ``step`` counts; spikes are those of any number of threads."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts, self.step = parts, 0
+        self.wires: dict[str, Wires] = {p.name: wires(p, parts.dtype) for p in parts.projections}
+        self.window = window_of(self.wires)
+        self.populations: dict[str, BuiltPopulation] = {
+            g.name: build_population(parts, g, self.wires) for g in parts.groups if isinstance(g, Population)
+        }
+        # Spikes of the latest steps, by group and step modulo slots: what is under way.
+        self.recent: dict[str, list[np.ndarray]] = {
+            g.name: [np.empty(0, np.int32)] * slots_of(g, parts, self.wires, self.window) for g in parts.groups
+        }
+        self.memories = {p.name: memory for p in parts.projections if (memory := p.memory(parts.dtype)) is not None}
+        self._given = {g.name: g.by_step(parts.dt) for g in parts.groups if isinstance(g, SpikeSource)}
+        self._splits: dict[tuple[str, int], np.ndarray] = {}
+
+    def most_steps(self) -> int:
+        """How many steps a chunk may have."""
+        widest = max(g.size for g in self.parts.groups)
+        changing = any(i.function is not None for i in self.parts.injections)
+        return max(1, min(_LOGGED // widest, _ROWS // widest if changing else 1 << 20, 1 << 20))
+
+    def run(self, steps: int, threads: int, recorders: list[Recorder], logged: set[str]) -> Chunk:
+        """Move on by ``steps`` steps, at most :meth:`most_steps`, on ``threads`` threads."""
+        backend = choose("cpu").name
+        if backend == "gpu":
+            mend = 'Use sl.backend("cpu") or "reference".'
+            raise BackendError("networks have no kernels for a GPU yet", got=backend, mend=mend)
+        chunk = _Run(self, steps, 1 if backend == "reference" else threads, recorders, logged)
+        if backend == "reference":
+            reference.drive([task.reference for task in chunk.tasks], self.step, steps)
+        else:
+            drive(chunk.tasks, self.step, steps, self.window, threads)
+        found = chunk.harvest()
+        self._check()
+        self.step += steps
+        note_kernel(f"propagate/{backend}")
+        return found
+
+    def split(self, projection: str, bounds: np.ndarray) -> np.ndarray:
+        """Where each part's targets begin in each row, kept for the next chunk."""
+        key = projection, len(bounds)
+        if key not in self._splits:
+            self._splits[key] = self.wires[projection].split(bounds)
+        return self._splits[key]
+
+    def given(self, group: str) -> tuple[np.ndarray, np.ndarray]:
+        """Steps and neurons of a source of known spikes."""
+        return self._given[group]
+
+    def _check(self) -> None:
+        for name, built in self.populations.items():
+            for state, values in built.states.items():
+                if not np.isfinite(values).all():
+                    neuron = int(np.flatnonzero(~np.isfinite(values))[0])
+                    what = f"population {name}: state {state.removeprefix(STATE)} of neuron {neuron} is not finite"
+                    mend = "Take a smaller dt, or look for input that grows without bound."
+                    raise NonFiniteError(what, got=values[neuron], expected="finite numbers", mend=mend)
+
+
+def bounds_of(size: int, parts: int) -> np.ndarray:
+    """Which neurons each part has, [parts + 1]."""
+    each = -(-size // (parts * _ALIGN)) * _ALIGN
+    return np.minimum(np.arange(parts + 1, dtype=np.int64) * each, size)
+
+
+class _Run:
+    """The tasks of one chunk, and the arrays they work on."""
+
+    def __init__(self, engine: Engine, steps: int, threads: int, recorders: list[Recorder], logged: set[str]) -> None:
+        self.engine, self.steps, self.threads, self.first = engine, steps, threads, engine.step
+        self._recorders, self._logged = recorders, logged
+        self._strict = choose("cpu").strict
+        self._drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in engine.populations}
+        self.bounds = {g.name: bounds_of(g.size, threads) for g in engine.parts.groups}
+        self.lists = {g.name: self._lists(g) for g in engine.parts.groups}
+        self._logs = {name: self._log(name) for name in sorted(logged)}
+        self._samples = [r.room(self.first, steps, engine.parts.dtype) for r in recorders]
+        self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
+                       for r in recorders if r.state in r.population.model.peak()}  # fmt: skip
+        self.tasks = list(self._all())
+
+    def harvest(self) -> Chunk:
+        """What happened, with the spikes that are under way put back into the engine."""
+        for name, lists in self.lists.items():
+            slots, bounds = lists.slots, self.bounds[name]
+            for step in range(max(self.first, self.first + self.steps - slots), self.first + self.steps):
+                row, counts = lists.neurons[step % slots], lists.counts[step % slots]
+                pieces = [row[b : b + c] for b, c in zip(bounds[:-1], counts, strict=True)]
+                self.engine.recent[name][step % slots] = np.concatenate(pieces)
+        spikes = {name: self._logged_spikes(name) for name in self._logs}
+        return Chunk(self.first, self.steps, spikes, self._samples)
+
+    def _lists(self, group: Group) -> Lists:
+        recent = self.engine.recent[group.name]
+        lists = Lists(np.empty((len(recent), group.size), np.int32), np.zeros((len(recent), self.threads), np.int64))
+        bounds = self.bounds[group.name]
+        for slot, neurons in enumerate(recent):
+            places = np.searchsorted(neurons, bounds)
+            for part in range(self.threads):
+                mine = neurons[places[part] : places[part + 1]]
+                lists.neurons[slot, bounds[part] : bounds[part] + len(mine)] = mine
+                lists.counts[slot, part] = len(mine)
+        return lists
+
+    def _log(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        size = self.lists[name].neurons.shape[1]
+        log = np.empty(self.steps * size, np.int32)
+        return log, np.zeros((self.threads, 8), np.int64), np.zeros((self.steps, self.threads), np.int64)
+
+    def _logged_spikes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        log, cursors, made = self._logs[name]
+        begins = self.bounds[name][:-1] * self.steps
+        neurons = np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
+        numbers = np.arange(self.first, self.first + self.steps)
+        steps = np.concatenate([np.repeat(numbers, made[:, p]) for p in range(self.threads)])
+        order = np.argsort(steps, kind="stable")  # parts follow each other in the order of neurons
+        return steps[order], neurons[order]
+
+    def _all(self) -> Iterator[Task]:
+        """In the order of a step: random numbers, what arrives before it, neurons and sources, what is added after."""
+        built = self.engine.populations
+        for name, population in built.items():
+            yield from self._noise(name, population)
+        yield from self._arrivals(after=False)
+        couplings = list(self._couplings())
+        yield from couplings
+        # Where neurons look at each other's voltage, nobody may step before all have looked.
+        wait = bool(couplings)
+        for group in self.engine.parts.groups:
+            if isinstance(group, Population):
+                yield dataclasses.replace(self._advance(group.name, built[group.name]), meet=wait)
+                wait = False
+            else:
+                yield self._source(group)
+        yield from self._arrivals(after=True)
+        for name, (log, cursors, made) in self._logs.items():
+            lists = self.lists[name]
+            found = sources.log_task(lists, log, cursors, made, self.first)
+            yield Task(*found, self.bounds[name], reference.log(lists, log, cursors, made, self.first))
+        for recorder, rows in zip(self._recorders, self._samples, strict=True):
+            name = recorder.population.name
+            state = self._shown.get((name, recorder.state), built[name].states[STATE + recorder.state])
+            given = state, recorder.neurons, rows, recorder.every, self.first
+            bounds = np.searchsorted(recorder.neurons, self.bounds[name]).astype(np.int64)
+            yield Task(*sources.sample_task(*given), bounds, reference.sample(*given))
+
+    def _noise(self, name: str, built: BuiltPopulation) -> Iterator[Task]:
+        for purpose in built.program.random:
+            rows = np.empty((1, built.population.size), self.engine.parts.dtype)
+            self._drawn[name][STREAM + purpose] = rows
+            kind = purpose.partition(".")[0]
+            key = key_of(self.engine.parts.seed, f"{name}/{purpose}")
+            yield Task(*sources.noise_task(kind, rows, key), self.bounds[name], reference.noise(kind, rows, key))
+
+    def _arrivals(self, after: bool) -> Iterator[Task]:
+        parts = self.engine.parts
+        for p in parts.projections:
+            target = self.engine.populations[p.post.name]
+            if (p.port in target.added) == after:
+                bounds = self.bounds[p.post.name]
+                lists, sources_of = self.lists[p.pre.name], self.bounds[p.pre.name]
+                split, memory = self.engine.split(p.name, bounds), self.engine.memories.get(p.name)
+                delivery = Delivery(lists, sources_of, self.engine.wires[p.name], target.rows(p.port), split, memory)
+                yield Task(*deliver_task(delivery), bounds, reference.deliver(delivery))
+        for d in parts.drives:
+            target = self.engine.populations[d.population.name]
+            if (d.port in target.added) == after:
+                means = d.rate.per_step(parts.dt, self.first, self.steps)
+                weights, key = d.weights.astype(parts.dtype), key_of(parts.seed, f"{d.name}/poisson")
+                rows, bounds = target.rows(d.port), self.bounds[d.population.name]
+                if d.rate.function is None and means.size == 1 and sources.tabulated(float(means[0, 0])):
+                    address, numbers, table = sources.poisson_task(rows, float(means[0, 0]), weights, key)
+                    yield Task(address, numbers, bounds, reference.poisson(rows, weights, key, table))
+                else:
+                    given = rows, means, weights, key, self.first
+                    yield Task(*sources.varying_poisson_task(*given), bounds, reference.varying_poisson(*given))
+
+    def _couplings(self) -> Iterator[Task]:
+        for number, c in enumerate(self.engine.parts.couplings):
+            others, target = self.engine.populations[c.source.name], self.engine.populations[c.target.name]
+            starts, neurons, shares = c.means(self.engine.parts.dtype)
+            source, rows = others.states[STATE + c.source.given_model.membrane], target.coupled[c.input]
+            given = starts, neurons, shares, source, rows
+            bounds, meet = self.bounds[c.target.name], number == 0
+            yield Task(*sources.coupling_task(*given), bounds, reference.coupling(*given), meet)
+
+    def _advance(self, name: str, built: BuiltPopulation) -> Task:
+        arrivals = {STREAM + port: Arrival(rows, True) for port, rows in built.rings.items()}
+        held: dict[str, np.ndarray] = {}
+        for i in self.engine.parts.injections:
+            if i.population.name == name:
+                rows = i.rows(self.engine.parts.dt, self.first, self.steps)
+                held[i.into] = held[i.into] + rows if i.into in held else rows
+        for into, rows in held.items():
+            arrivals[STREAM + into] = Arrival(np.ascontiguousarray(rows, self.engine.parts.dtype), False, self.first)
+        arrivals |= {stream: Arrival(rows, False) for stream, rows in self._drawn[name].items()}
+        arrivals |= {STREAM + input: Arrival(rows, False) for input, rows in built.coupled.items()}
+        shown = {SHOWN + state: row for (owner, state), row in self._shown.items() if owner == name}
+        lists = self.lists[name] if built.program.fires else None
+        stepped = Stepped(built.text, built.states, built.constants, arrivals, shown, lists)
+        label = type(built.population.given_model).__name__
+        return Task(*advance_task(stepped, label, self._strict), self.bounds[name], reference.advance(stepped))
+
+    def _source(self, group: Group) -> Task:
+        lists, bounds, parts = self.lists[group.name], self.bounds[group.name], self.engine.parts
+        if isinstance(group, PoissonGroup):
+            chances = group.rate.per_step(parts.dt, self.first, self.steps)
+            group.check(float(chances.max()))
+            keys = key_of(parts.seed, f"{group.name}/own"), key_of(parts.seed, f"{group.name}/common")
+            found = sources.chance_task(lists, chances, keys, group.correlation, self.first)
+            return Task(*found, bounds, reference.chance(lists, chances, keys, group.correlation, self.first))
+        steps, neurons = self.engine.given(group.name)
+        starts = np.searchsorted(steps, np.arange(self.first, self.first + self.steps + 1)).astype(np.int64)
+        found = sources.given_task(lists, starts, neurons, self.first)
+        return Task(*found, bounds, reference.given(lists, starts, neurons, self.first))
+
+
+__all__ = ["Chunk", "Engine", "bounds_of"]

@@ -1,0 +1,201 @@
+"""Groups of a network: populations of neurons, and sources that only send spikes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, final
+
+import numpy as np
+
+from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
+from ..models.base import NeuronModel, require_model
+from ..models.mechanism import Mechanism
+from ..solvers import Solver
+from ..units import Hz, ms, plain
+from .distributions import Distribution
+from .edges import Side
+from .ports import with_synapses
+
+
+class Group:
+    """What connections start from: ``size`` members called ``name``, at ``positions`` [size, dimensions] or nowhere.
+
+    Raises ParameterError unless ``size`` is a whole number of at least 1, ShapeError for other positions.
+    """
+
+    def __init__(self, name: str, size: int, positions: Any = None) -> None:
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+            raise ParameterError(f"size of {name}", got=size, expected="a whole number of at least 1")
+        if size > 2**31 - 1:
+            raise ParameterError(f"size of {name}", got=size, expected="at most 2147483647")
+        self.name, self.size = name, int(size)
+        self.positions = None if positions is None else _positions(name, self.size, positions)
+
+    @property
+    def side(self) -> Side:
+        """What connection rules see of it."""
+        return Side(self.size, self.positions)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r} of {self.size}>"
+
+
+@final
+class Population(Group):
+    """``size`` neurons of ``model``; made by :meth:`Network.population`.
+
+    Parameters may differ between neurons: give the model arrays [size].
+    """
+
+    def __init__(
+        self, name: str, size: int, model: NeuronModel, solver: Solver | None = None, positions: Any = None
+    ) -> None:
+        require_model(f"population {name}", model)
+        super().__init__(name, size, positions)
+        many = {n: np.size(v) for n, v in model.values.items() if np.size(v) not in (1, self.size)}
+        if many:
+            expected = f"one value or {self.size}"
+            raise ShapeError(f"parameters of population {name}", got=many, expected=expected)
+        self._model, self.solver = model, solver
+        self.synapses: dict[str, Mechanism] = {}
+        self.initial: dict[str, Any] = {}
+
+    @property
+    def model(self) -> NeuronModel:
+        """The model with the synapses that connections brought."""
+        return with_synapses(self._model, self.synapses)
+
+    @property
+    def given_model(self) -> NeuronModel:
+        """The model as it was given."""
+        return self._model
+
+    def set(self, **states: Any) -> None:
+        """Initial values of states: a number, an array [size], or a distribution such as ``sl.sim.uniform(-60, -50)``.
+
+        Raises ModelError for an unknown state, ShapeError and ParameterError for values that do not fit.
+        """
+        known = self.model.states
+        for name, value in states.items():
+            if name not in known:
+                raise ModelError(f"population {self.name} has no state {name!r}", mend=did_you_mean(name, known))
+            if isinstance(value, Distribution):
+                self.initial[name] = value
+                continue
+            numbers = np.asarray(plain(value, known[name].unit, name), np.float64)
+            if numbers.shape not in ((), (self.size,)):
+                raise ShapeError(f"{name} of {self.name}", got=numbers.shape, expected=f"a number or [{self.size}]")
+            if not np.isfinite(numbers).all():
+                raise ParameterError(f"{name} of {self.name}", got="NaN or infinity", expected="finite numbers")
+            self.initial[name] = numbers
+
+
+@final
+class PoissonGroup(Group):
+    """Independent Poisson trains of ``rate`` Hz: a number, an array [size], or a function of the time in ms.
+
+    With a ``correlation`` c all trains copy spikes of one common train, so that the counts of any two have the
+    correlation c (Kuhn, Aertsen & Rotter 2003). At most one spike a step. Raises ParameterError for rates that are
+    negative, or above one spike in each step.
+    """
+
+    def __init__(self, name: str, size: int, rate: Any, correlation: float = 0.0, positions: Any = None) -> None:
+        super().__init__(name, size, positions)
+        self.rate = Rate(f"rate of {name}", rate, self.size)
+        if not 0.0 <= correlation <= 1.0:
+            raise ParameterError(f"correlation of {name}", got=correlation, expected="between 0 and 1")
+        self.correlation = float(correlation)
+
+    def check(self, most: float) -> None:
+        """Raise ParameterError where ``most``, the highest chance to fire in a step, is too high."""
+        limit = self.correlation or 1.0
+        if most > limit:
+            what = f"{self.rate.label} gives {most:.3g} spikes a step"
+            mend = "Take a smaller dt, a lower rate, or more members."
+            raise ParameterError(what, got=most, expected=f"at most {limit:g}", mend=mend)
+
+
+@final
+class SpikeSource(Group):
+    """Members that fire at the given ``times`` (ms): ``neurons[k]`` at ``times[k]``, in any order.
+
+    A time is rounded to the step that ends nearest to it, and lies after 0. Raises ShapeError for arrays of different
+    lengths, ParameterError for times and neurons that cannot be.
+    """
+
+    def __init__(self, name: str, size: int, times: Any, neurons: Any, positions: Any = None) -> None:
+        super().__init__(name, size, positions)
+        moments, indices = np.asarray(plain(times, ms, "times"), np.float64), np.asarray(neurons)
+        if moments.ndim != 1 or indices.shape != moments.shape:
+            got = f"{moments.shape} and {indices.shape}"
+            raise ShapeError(f"times and neurons of {name}", got=got, expected="two arrays [K]")
+        if moments.size and not np.isfinite(moments).all():
+            raise ParameterError(f"times of {name}", got="NaN or infinity", expected="finite times in ms")
+        if indices.size and indices.dtype.kind not in "iu":
+            raise ParameterError(f"neurons of {name}", got=f"an array of {indices.dtype}", expected="whole numbers")
+        if indices.size and not (indices.min() >= 0 and indices.max() < self.size):
+            got = f"{indices.min()} to {indices.max()}"
+            raise ParameterError(f"neurons of {name}", got=got, expected=f"0 to {self.size - 1}")
+        self.times, self.neurons = moments, indices.astype(np.int32)
+
+    def by_step(self, dt: float) -> tuple[np.ndarray, np.ndarray]:
+        """Steps (a spike at time t belongs to the step that ends at t) and neurons, in order."""
+        steps = np.rint(self.times / dt).astype(np.int64) - 1
+        if steps.size and steps.min() < 0:
+            got = f"{self.times.min():g} ms"
+            raise ParameterError(f"times of {self.name}", got=got, expected=f"at least one step, {dt:g} ms")
+        order = np.lexsort((self.neurons, steps))
+        steps, neurons = steps[order], self.neurons[order]
+        same = (np.diff(steps) == 0) & (np.diff(neurons) == 0)
+        if same.any():
+            at = int(np.flatnonzero(same)[0])
+            got = f"neuron {neurons[at]} twice in the step that ends at {(steps[at] + 1) * dt:g} ms"
+            mend = "A neuron fires once a step: drop one of them, or take a smaller dt."
+            raise ParameterError(f"times of {self.name}", got=got, mend=mend)
+        return steps, neurons
+
+
+@final
+class Rate:
+    """A rate in Hz: a number, an array [N], or a function of times [T] in ms that gives [T]."""
+
+    def __init__(self, label: str, value: Any, size: int) -> None:
+        self.label = label
+        self.function: Callable[[np.ndarray], Any] | None = value if callable(value) else None
+        self.numbers = np.zeros(1)
+        if self.function is None:
+            self.numbers = np.atleast_1d(np.asarray(plain(value, Hz, label), np.float64))
+            if self.numbers.shape not in ((1,), (size,)):
+                raise ShapeError(label, got=self.numbers.shape, expected=f"a number or [{size}]")
+            self._check(self.numbers)
+
+    def per_step(self, dt: float, first: int, steps: int) -> np.ndarray:
+        """Mean spikes a step: [1, 1] or [1, N] where it does not change, [steps, 1] where it does."""
+        if self.function is None:
+            return np.ascontiguousarray(self.numbers[None] * (dt * 1e-3))
+        found = np.asarray(self.function((np.arange(steps) + first) * dt), np.float64)
+        if found.shape not in ((), (steps,)):
+            raise ShapeError(self.label, got=found.shape, expected=f"[{steps}], one rate for each time")
+        self._check(found)
+        return np.ascontiguousarray(np.broadcast_to(found, (steps,))[:, None] * (dt * 1e-3))
+
+    def _check(self, numbers: np.ndarray) -> None:
+        if not (np.isfinite(numbers).all() and (numbers >= 0.0).all()):
+            bad = numbers[~(numbers >= 0.0) | ~np.isfinite(numbers)].flat[0]
+            raise ParameterError(self.label, got=bad, expected="finite rates of at least 0 Hz")
+
+
+def _positions(name: str, size: int, given: Any) -> np.ndarray:
+    positions = np.asarray(given, np.float64)
+    positions = positions[:, None] if positions.ndim == 1 else positions
+    if positions.ndim != 2 or len(positions) != size:
+        raise ShapeError(f"positions of {name}", got=positions.shape, expected=f"[{size}, dimensions]")
+    if not np.isfinite(positions).all():
+        raise ParameterError(f"positions of {name}", got="NaN or infinity", expected="finite numbers")
+    return positions
+
+
+__all__ = ["Group", "PoissonGroup", "Population", "Rate", "SpikeSource"]

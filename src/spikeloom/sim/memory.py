@@ -1,0 +1,57 @@
+"""How much memory a network needs, said before it is built."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..errors import ParameterError
+from .build import Parts
+from .groups import Population
+from .projection import Projection
+
+_INDEX, _START = 4, 8  # bytes of a target, of a row's beginning
+
+
+def memory_needed(parts: Parts) -> float:
+    """Bytes, about: synapses, and the rows that each group needs."""
+    synapses = sum(_edges(p, parts.dtype.itemsize) for p in parts.projections)
+    return synapses + sum(_neurons(g.size, g if isinstance(g, Population) else None, parts) for g in parts.groups)
+
+
+def check_memory(parts: Parts) -> None:
+    """Raise ParameterError where a network needs more memory than there is."""
+    needed, there = memory_needed(parts), available()
+    if needed > there:
+        synapses = sum(p.expected for p in parts.projections)
+        what = f"the network of {synapses:.3g} synapses needs {needed / 2**30:.2f} GiB"
+        mend = "Make it smaller, or take one weight and one delay for all synapses of a connection."
+        raise ParameterError(what, got=f"{there / 2**30:.2f} GiB that are free", mend=mend)
+
+
+def available() -> float:
+    """Bytes of memory that could be had; infinite where the system does not say."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return float(line.split()[1]) * 1024
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (OSError, AttributeError, ValueError):
+        return float("inf")
+
+
+def _edges(p: Projection, width: int) -> float:
+    each = _INDEX + (width if p.weighted else 0) + (1 if p.delayed else 0)
+    # While a rule draws, another array of targets is alive.
+    return p.expected * (each + _INDEX) + _START * (p.pre.size + 1) * 2
+
+
+def _neurons(size: int, population: Population | None, parts: Parts) -> float:
+    states = 0 if population is None else len(population.model.states) + len(population.synapses)
+    many = 0 if population is None else sum(np.size(v) > 1 for v in population.model.values.values())
+    return size * ((states + many) * parts.dtype.itemsize + 16)
+
+
+__all__ = ["available", "check_memory", "memory_needed"]

@@ -1,0 +1,295 @@
+"""A network: groups, connections and input, run in steps of dt."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, final
+
+import numpy as np
+import torch
+
+from ..errors import ModelError, ParameterError, did_you_mean
+from ..kernels.random import checked_seed
+from ..kernels.scan.scan import checked_dt
+from ..models.base import NeuronModel
+from ..models.mechanism import Mechanism
+from ..models.synapses import GapJunction
+from ..solvers import Solver
+from ..units import Quantity, ms, plain
+from .build import Parts
+from .coupling import Coupling, couple
+from .edges import Rule
+from .engine import Chunk, Engine
+from .groups import Group, PoissonGroup, Population, SpikeSource
+from .inputs import Drive, Injection, Poisson
+from .memory import check_memory, memory_needed
+from .ports import arrival_units, check_sign, port_name
+from .projection import Projection, Receptor
+from .recorders import Recorder
+from .release import release_of, split
+from .result import Result, gathered
+
+_FIRST_CHUNK = 32  # steps
+_CHUNK_TIME = 0.1  # seconds that a chunk should take, so that progress and Ctrl-C are seen
+_WORTH_A_THREAD = 500  # neurons
+
+Progress = Callable[[float, float, float], None]
+
+
+@final
+class Network:
+    """A sparse network that is simulated by passing spikes along its connections.
+
+    Times are in ms; a step is ``dt``. A spike belongs to the end of its step. It reaches its targets ``delay`` later,
+    at the end of that step's integration, just before the threshold is looked at. Spikes are the same to the last bit
+    for any number of threads and for any splitting of a run into runs. All random numbers follow from ``seed`` and the
+    names of the objects, so that a new population changes nobody else's.
+
+    Raises ParameterError for a ``dt`` that is no positive time, or another ``dtype``.
+
+    >>> import spikeloom as sl
+    >>> net = Network(dt=0.1, seed=1)
+    >>> cells = net.population(sl.LIF(tau=20.0, reset_mechanism="value"), 100, name="cells")
+    >>> _ = net.inject(cells, 1.5)
+    >>> result = net.run(100.0)
+    >>> len(result.spikes["cells"])     # 1.5 pA x 1 GOhm crosses 1 mV every 20 ln 3 = 22 ms
+    400
+    """
+
+    def __init__(
+        self, dt: float | Quantity = 0.1, seed: int = 0, dtype: Literal["float32", "float64"] = "float32"
+    ) -> None:
+        self.dt = checked_dt(dt)
+        if dtype not in ("float32", "float64"):
+            raise ParameterError("dtype", got=repr(dtype), expected='"float32" or "float64"')
+        self.seed, self.dtype = checked_seed(seed), np.dtype(dtype)
+        self.groups: dict[str, Group] = {}
+        self.projections: dict[str, Projection] = {}
+        self._couplings: dict[str, tuple[Coupling, ...]] = {}
+        self._drives: list[Drive] = []
+        self._injections: list[Injection] = []
+        self._recorders: list[Recorder] = []
+        self._engine: Engine | None = None
+
+    # -- building
+
+    def population(
+        self, model: NeuronModel, size: int, name: str, *, solver: Solver | None = None, positions: Any = None
+    ) -> Population:
+        """``size`` neurons of ``model``. Raises ParameterError for a name that is taken and sizes below 1."""
+        return self._add(Population(self._new(name), size, model, solver, positions))
+
+    def poisson(
+        self, rate: Any, size: int, name: str, *, correlation: float = 0.0, positions: Any = None
+    ) -> PoissonGroup:
+        """``size`` sources of Poisson spikes, to be connected; see :class:`PoissonGroup`."""
+        return self._add(PoissonGroup(self._new(name), size, rate, correlation, positions))
+
+    def spikes(self, times: Any, neurons: Any, size: int, name: str, *, positions: Any = None) -> SpikeSource:
+        """``size`` sources that fire at given times; see :class:`SpikeSource`."""
+        return self._add(SpikeSource(self._new(name), size, times, neurons, positions))
+
+    def connect(
+        self, pre: Group, post: Population, rule: Rule, *, weight: Any = None, delay: Any = None,
+        synapse: Mechanism | None = None, into: str | None = None, vary: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> Projection:  # fmt: skip
+        """Connect ``pre`` to ``post`` by ``rule``, such as ``sl.sim.fixed_probability(0.02)``.
+
+        ``weight`` (in the unit of what it reaches) and ``delay`` (ms) are numbers, arrays with one value for each edge,
+        or distributions; delays are rounded to whole steps, of which there must be one at least. ``synapse`` is what a
+        spike starts in the target, such as ``sl.Exponential(tau=5.0)``: connections with an equal synapse share it.
+        ``into`` names a state or port of the model instead, or the synapse; or an input, which then holds the weights
+        for one step: the step that ends when they arrive. By default a spike makes the membrane jump, or reaches the
+        one port there is.
+
+        A synapse with short-term plasticity, such as ``sl.TsodyksMarkram(sl.Exponential(tau=3.0))``, gives every edge a
+        memory of its own; its parameters may ``vary`` between edges, as in
+        ``vary={"u_release": sl.sim.normal(0.5, 0.25, low=0.01)}``. A :class:`~spikeloom.GapJunction` couples both sides
+        of every edge; its weights are conductances, and it takes no delay.
+
+        Raises ModelError for a port that there is not, ParameterError for weights and delays that cannot be.
+        """
+        self._check_own(pre, post)
+        if not isinstance(post, Population):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ModelError(f"{post.name} receives no spikes", got=type(post).__name__, expected="a population")
+        if not isinstance(rule, Rule):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("rule", got=repr(rule), expected="one such as sl.sim.fixed_probability(0.1)")
+        label = name or self._free(f"{pre.name} to {post.name}")
+        self._check_new(label, {**self.projections, **self._couplings})
+        if isinstance(synapse, GapJunction):
+            how = {"weight": weight, "delay": delay, "net": (self.dt, self.seed)}
+            made, self._couplings[label] = couple(label, pre, post, rule, **how)
+            return made
+        course, releasing = split(synapse)
+        release = None if releasing is None else release_of(releasing, vary or {})
+        if vary and release is None:
+            raise ParameterError("vary", got=sorted(vary), expected="a synapse with short-term plasticity")
+        port = port_name(post.given_model, post.synapses, course, into)
+        if port not in {*post.given_model.targets, *post.synapses} and course is not None:
+            post.synapses[port] = course
+        receptor = Receptor(port, post.synapses.get(port), release)
+        given = weight, self.dt if delay is None else delay
+        made = Projection(label, pre, post, rule, receptor, given, (self.dt, self.seed))
+        self.projections[label] = made
+        return made
+
+    def drive(self, population: Population, stimulus: Poisson, *, weight: Any, into: str | None = None) -> None:
+        """Give every neuron Poisson spikes of its own: ``net.drive(exc, sl.sim.poisson(8000.0), weight=0.1)``."""
+        self._check_own(population)
+        if not isinstance(stimulus, Poisson):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("stimulus", got=repr(stimulus), expected="sl.sim.poisson(rate)")
+        port = port_name(population.given_model, population.synapses, None, into)
+        label = self._free(f"poisson into {population.name}", [d.name for d in self._drives])
+        unit = arrival_units(population.model)[port]
+        self._drives.append(Drive(label, population, stimulus, weight, port, unit))
+
+    def inject(self, population: Population, current: Any, *, into: str | None = None) -> None:
+        """Feed a current into an input of the model (by default its first): a number, [N], or a function of the time.
+
+        Several add up. Raises ModelError where the model has no such input.
+        """
+        self._check_own(population)
+        inputs = population.given_model.inputs
+        if into is None and not inputs:
+            raise ModelError(f"{type(population.given_model).__name__} declares no input", mend="Use connect or drive.")
+        into = next(iter(inputs)) if into is None else into
+        if into not in inputs:
+            raise ModelError(f"population {population.name} has no input {into!r}", mend=did_you_mean(into, inputs))
+        self._injections.append(Injection(population, current, into, inputs[into].unit))
+
+    def record(self, population: Population, state: str, *, neurons: Any = None, every: int = 1) -> None:
+        """Record ``state`` of ``neurons`` (indices; None: all) after every ``every``-th step. Spikes always are."""
+        self._check_own(population)
+        self._recorders.append(Recorder(population, state, neurons, every))
+
+    # -- running
+
+    @property
+    def time(self) -> float:
+        """How far the network has run, in ms."""
+        return 0.0 if self._engine is None else self._engine.step * self.dt
+
+    def memory(self) -> float:
+        """Bytes that the network will need, about; :meth:`run` refuses what is not there."""
+        return memory_needed(self._parts())
+
+    def run(
+        self, duration: float | Quantity, *, threads: int | None = None, progress: Progress | None = None
+    ) -> Result:
+        """Run on for ``duration`` ms, rounded to whole steps, and return what happened.
+
+        ``threads`` (None: torch's number, fewer for small networks) changes the speed and nothing else. ``progress`` is
+        called with simulated ms, all of them, and the seconds since the start. Ctrl-C ends the run after the step it is
+        in; the result then is what there was up to it (``complete`` is False), and the network can run on.
+
+        Raises NonFiniteError where a state leaves the finite numbers, ParameterError for what cannot be built.
+        """
+        length: Any = plain(duration, ms, "duration")
+        if not (isinstance(length, (int, float)) and self.dt <= length < float("inf")):
+            raise ParameterError("duration", got=duration, expected=f"a finite time of at least dt = {self.dt:g} ms")
+        steps, began = round(length / self.dt), time.perf_counter()
+        engine = self._built()
+        workers = self._threads(threads)
+        found: list[Chunk] = []
+        first, size = engine.step, _FIRST_CHUNK
+        with _stopped_by_ctrl_c() as stop:
+            while engine.step < first + steps and not stop():
+                count = min(size, first + steps - engine.step, engine.most_steps())
+                start = time.perf_counter()
+                found.append(engine.run(count, workers, self._recorders, set(self.groups)))
+                took = max(time.perf_counter() - start, 1e-6)
+                size = max(1, min(4 * size, int(count * _CHUNK_TIME / took)))
+                if progress is not None:
+                    progress((engine.step - first) * self.dt, steps * self.dt, time.perf_counter() - began)
+        complete = engine.step == first + steps
+        if not complete:
+            warnings.warn(f"stopped at {engine.step * self.dt:g} ms; the result ends there", stacklevel=2)
+        return gathered(engine, found, self._recorders, (first, engine.step), complete, time.perf_counter() - began)
+
+    def _built(self) -> Engine:
+        if self._engine is None:
+            if not self.groups:
+                raise ParameterError("the network is empty", mend="Add a population first.")
+            parts = self._parts()
+            check_memory(parts)
+            for p in parts.projections:
+                check_sign(p.synapse, p.name, float(p.weights.min()) if p.weights.size else 0.0)
+            self._engine = Engine(parts)
+        return self._engine
+
+    def _parts(self) -> Parts:
+        return Parts(
+            self.dt, self.seed, self.dtype, list(self.groups.values()), list(self.projections.values()), self._drives,
+            self._injections, [half for halves in self._couplings.values() for half in halves],
+        )  # fmt: skip
+
+    def _threads(self, threads: int | None) -> int:
+        if threads is not None and not (isinstance(threads, int) and 1 <= threads <= 1024):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("threads", got=threads, expected="a whole number from 1 to 1024")
+        neurons = sum(g.size for g in self.groups.values())
+        return threads or max(1, min(torch.get_num_threads(), neurons // _WORTH_A_THREAD))
+
+    # -- names
+
+    def _add(self, group: Any) -> Any:
+        self.groups[group.name] = group
+        return group
+
+    def _new(self, name: str) -> str:
+        if not (isinstance(name, str) and name):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("name of a group", got=repr(name), expected="a text that is not empty")
+        self._check_new(name, self.groups)
+        return name
+
+    def _check_new(self, name: str, taken: Any) -> None:
+        if self._engine is not None:
+            mend = "Build the whole network first; make a new one to change it."
+            raise ParameterError("the network has run", got=f"a new object {name!r}", mend=mend)
+        if name in taken:
+            mend = "Names are unique: random numbers follow from them."
+            raise ParameterError(f"the name {name!r} is taken", mend=mend)
+
+    def _free(self, base: str, taken: Any = None) -> str:
+        known, name, number = self.projections if taken is None else taken, base, 1
+        while name in known:
+            number += 1
+            name = f"{base} ({number})"
+        return name
+
+    def _check_own(self, *groups: Group) -> None:
+        if self._engine is not None:
+            mend = "Build the whole network first; make a new one to change it."
+            raise ParameterError("the network has run and cannot be changed", mend=mend)
+        for group in groups:
+            if self.groups.get(group.name) is not group:
+                mend = "Connect groups that this network made; networks cannot be connected with each other."
+                raise ParameterError(f"{group!r} is not of this network", mend=mend)
+
+
+@contextlib.contextmanager
+def _stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
+    """What tells whether Ctrl-C was pressed; pressed twice it interrupts at once. Only the main thread sees signals."""
+    pressed: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def press(number: int, frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+__all__ = ["Network"]

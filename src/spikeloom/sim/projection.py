@@ -1,0 +1,189 @@
+"""Connections from one group to another: where they end, what they weigh, how long they take."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from typing import Any, final
+
+import numpy as np
+
+from ..errors import ParameterError, ShapeError
+from ..kernels.propagate.release import Memory
+from ..kernels.random import key_of
+from ..models.mechanism import Mechanism
+from ..units import Unit, ms, plain
+from .distributions import Distribution
+from .edges import Edges, Rule
+from .groups import Group, Population
+from .ports import arrival_units
+from .release import Release
+
+_ROUNDED = 1e-6  # of a step: nearer than this to a whole number of steps is one
+
+
+@final
+class Delay:
+    """A delay in two parts: along the ``axonal`` and the ``dendritic`` way, in ms. Spikes take their sum.
+
+    Learning rules see a presynaptic spike when it has run along the axon, and a postsynaptic one when it has run back
+    along the dendrite.
+
+    >>> Delay(axonal=1.0, dendritic=0.5).total
+    1.5
+    """
+
+    def __init__(self, axonal: float = 0.0, dendritic: float = 0.0) -> None:
+        self.axonal, self.dendritic = (_time(n, v) for n, v in (("axonal", axonal), ("dendritic", dendritic)))
+
+    @property
+    def total(self) -> float:
+        """What a spike takes."""
+        return self.axonal + self.dendritic
+
+    def __repr__(self) -> str:
+        return f"Delay(axonal={self.axonal:g}, dendritic={self.dendritic:g})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Receptor:
+    """Where the spikes of a projection end: the ``port`` of the target, its ``synapse`` where a connection brought it,
+    and what of a spike each edge releases (None: all)."""
+
+    port: str
+    synapse: Mechanism | None = None
+    release: Release | None = None
+
+
+@final
+class Projection:
+    """What :meth:`Network.connect` returns. Edges are drawn when they are first looked at, or the network runs.
+
+    ``edges`` are rows by source. ``weights`` is one number [1] or [E], in the order of ``edges.targets``; ``steps`` is
+    the delay of each, alike. ``given`` are weight and delay as they were given, ``net`` is (dt, seed).
+    """
+
+    def __init__(
+        self, name: str, pre: Group, post: Population, rule: Rule, receptor: Receptor, given: tuple[Any, Any],
+        net: tuple[float, int],
+    ) -> None:  # fmt: skip
+        self.name, self.pre, self.post, self.rule = name, pre, post, rule
+        self.port, self.synapse, self.release = receptor.port, receptor.synapse, receptor.release
+        self._weight, delay = given
+        self._dt, self._seed = net
+        self.delay = Delay(dendritic=delay) if isinstance(delay, (int, float)) else delay
+        self._delay = self.delay.total if isinstance(self.delay, Delay) else delay
+        self._edges: Edges | None = None
+        self._weights: np.ndarray | None = None
+        self._steps: np.ndarray | None = None
+
+    @property
+    def expected(self) -> float:
+        """How many synapses there will be, about."""
+        return self.rule.expected(self.pre.size, self.post.size)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether each synapse has a weight of its own."""
+        return self._weight is None or isinstance(self._weight, Distribution) or np.size(self._weight) > 1
+
+    @property
+    def delayed(self) -> bool:
+        """Whether each synapse has a delay of its own."""
+        return isinstance(self._delay, Distribution) or np.size(self._delay) > 1
+
+    @property
+    def edges(self) -> Edges:
+        """The edges, drawn once."""
+        if self._edges is None:
+            same = self.pre is self.post
+            self._edges = self.rule.edges(self.pre.side, self.post.side, same, self._key("edges"))
+        return self._edges
+
+    @property
+    def size(self) -> int:
+        """Number of synapses."""
+        return len(self.edges.targets)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """[1] where all are alike, else one for each edge."""
+        if self._weights is None:
+            brought = self.edges.weights
+            if brought is not None and self._weight is not None:
+                mend = "Leave out weight=, or the weights of the rule."
+                raise ParameterError(f"{self.name}: weights are given twice", mend=mend)
+            self._weights = self._numbers("weight", brought if self._weight is None else self._weight, self._unit)
+        return self._weights
+
+    @property
+    def steps(self) -> np.ndarray:
+        """Delays in steps, [1] or [E]; at least 1."""
+        if self._steps is None:
+            brought = self.edges.delays
+            drawn = isinstance(self._delay, Distribution) or brought is not None
+            self._steps = self._in_steps(self._numbers("delay", self._delay if brought is None else brought, ms), drawn)
+        return self._steps
+
+    def memory(self, dtype: np.dtype[Any]) -> Memory | None:
+        """States of the edges before the first spike; None where they remember nothing."""
+        if self.release is None:
+            return None
+        units = self.release.units
+        parameters = {n: self._numbers(n, v, units[n]).astype(dtype) for n, v in self.release.parameters.items()}
+        states = {n: np.full(self.size, v, dtype) for n, v in self.release.initial.items()}
+        return Memory(self.release.text, states, np.full(self.size, -1, np.int32), parameters, self._dt)
+
+    def sources(self) -> np.ndarray:
+        """Source of each edge, [E]."""
+        return np.repeat(np.arange(self.pre.size, dtype=np.int32), np.diff(self.edges.starts))
+
+    @property
+    def _unit(self) -> Unit:
+        model = self.post.model
+        units = arrival_units(model)
+        return units[self.port] if self.port in units else model.params[f"g_{self.port}"].unit
+
+    def _key(self, purpose: str) -> int:
+        return key_of(self._seed, f"{self.name}/{purpose}")
+
+    def _numbers(self, what: str, given: Any, unit: Unit) -> np.ndarray:
+        """One number, or one for each edge, as float64."""
+        if isinstance(given, Distribution):
+            found = given.draw(self._key(what), self.size)
+        else:
+            found = np.atleast_1d(np.asarray(plain(given, unit, what), np.float64))
+        if found.shape not in ((1,), (self.size,)):
+            raise ShapeError(f"{self.name}: {what}", got=found.shape, expected=f"a number or [{self.size}]")
+        if not np.isfinite(found).all():
+            raise ParameterError(f"{self.name}: {what}", got="NaN or infinity", expected="finite numbers")
+        return found
+
+    def _in_steps(self, delays: np.ndarray, drawn: bool) -> np.ndarray:
+        steps, label = np.rint(delays / self._dt), f"{self.name}: delay"
+        if steps.size and steps.min() < 1:
+            mend = f"A spike takes at least one step: use a delay of {self._dt:g} ms or more, or a smaller dt."
+            got, expected = f"{float(delays.min()):g} ms", f">= dt = {self._dt:g} ms"
+            raise ParameterError(label, got=got, expected=expected, mend=mend)
+        off = np.abs(delays / self._dt - steps)
+        if not drawn and off.size and off.max() > _ROUNDED:
+            at = int(off.argmax())
+            problem = f"a delay of {delays[at]:g} ms is no multiple of dt = {self._dt:g} ms"
+            warnings.warn(f"{self.name}: {problem}; it is rounded to {steps[at] * self._dt:g} ms", stacklevel=4)
+        if steps.size and steps.max() > 65535:
+            raise ParameterError(label, got=f"{delays.max():g} ms", expected=f"at most {65535 * self._dt:g} ms")
+        return steps.astype(np.int64 if steps.size == 1 else np.uint16)
+
+    def __repr__(self) -> str:
+        return f"<Projection {self.name!r} into {self.port}>"
+
+
+def _time(name: str, given: Any) -> float:
+    value: Any = plain(given, ms, name)
+    if not (isinstance(value, (int, float)) and 0.0 <= value < math.inf):
+        raise ParameterError(f"{name} part of a delay", got=value, expected="a finite time of at least 0 ms")
+    return float(value)
+
+
+__all__ = ["Delay", "Projection", "Receptor"]

@@ -1,0 +1,91 @@
+"""The whole state of a running network as named arrays, and what tells that it belongs to a network."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from ..errors import StateError
+from .engine import Engine
+from .groups import PoissonGroup, SpikeSource
+
+Arrays = dict[str, np.ndarray]
+
+
+def arrays_of(engine: Engine) -> Arrays:
+    """Everything that changes while the network runs: states, what is under way, what edges remember. No copies."""
+    found: Arrays = {}
+    for name, built in engine.populations.items():
+        found |= {f"population/{name}/{state}": values for state, values in built.states.items()}
+        found |= {f"arriving/{name}/{port}": rows for port, rows in built.rings.items()}
+    for name, recent in engine.recent.items():
+        found[f"recent/{name}/counts"] = np.array([len(neurons) for neurons in recent], np.int64)
+        found[f"recent/{name}/neurons"] = np.concatenate(recent)
+    for name, memory in engine.memories.items():
+        found[f"memory/{name}/latest"] = memory.latest
+        found |= {f"memory/{name}/{state}": values for state, values in memory.states.items()}
+    return found
+
+
+def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
+    """Put the arrays of :func:`arrays_of` back. Raises StateError, and changes nothing, where they do not fit."""
+    mine = arrays_of(engine)
+    changing = {n for n in mine if n.startswith("recent/") and n.endswith("/neurons")}
+    wrong = sorted(set(mine) ^ set(given))
+    wrong += [n for n in mine if n in given and n not in changing and mine[n].shape != given[n].shape]
+    wrong += [n for n in mine if n in given and mine[n].dtype != given[n].dtype]
+    for name in engine.recent:
+        counts, neurons = given.get(f"recent/{name}/counts"), given.get(f"recent/{name}/neurons")
+        if counts is not None and neurons is not None and (counts.min() < 0 or counts.sum() != len(neurons)):
+            wrong.append(f"recent/{name}")
+    if wrong:
+        mend = "Build the network as it was built when the state was saved."
+        raise StateError("the state of another network", got=", ".join(wrong[:5]), mend=mend)
+    for name, values in mine.items():
+        if not name.startswith("recent/"):
+            values[...] = given[name]
+    for name in engine.recent:
+        counts, neurons = given[f"recent/{name}/counts"], given[f"recent/{name}/neurons"]
+        engine.recent[name] = [piece.copy() for piece in np.split(neurons, np.cumsum(counts)[:-1])]
+    engine.step = step
+
+
+def fingerprint(engine: Engine) -> str:
+    """A hash of what decides how the network runs: equations, parameters, edges, input, seed. Functions of time are
+    known by their presence only."""
+    parts, total = engine.parts, hashlib.sha256()
+
+    def add(*items: object) -> None:
+        for item in items:
+            total.update(item.tobytes() if isinstance(item, np.ndarray) else f"{item}\n".encode())
+
+    add(parts.dt, parts.seed, parts.dtype.name)
+    for group in parts.groups:
+        add(group.name, group.size, type(group).__name__)
+        if group.name in engine.populations:
+            built = engine.populations[group.name]
+            add(built.text, *built.constants.values())
+        elif isinstance(group, PoissonGroup):
+            add(group.rate.function is not None, group.rate.numbers, group.correlation)
+        elif isinstance(group, SpikeSource):
+            add(*engine.given(group.name))
+    for p in parts.projections:
+        w = engine.wires[p.name]
+        arrays = (w.starts, w.targets, w.weights, *([] if w.lags is None else [w.lags]))
+        sums = [zlib.crc32(np.ascontiguousarray(a).tobytes()) for a in arrays]
+        add(p.name, p.pre.name, p.post.name, p.port, w.delay, *sums)
+    for c in parts.couplings:
+        add(c.input, c.source.name, c.target.name, *c.means(parts.dtype))
+    for d in parts.drives:
+        add(d.name, d.port, d.rate.function is not None, d.rate.numbers, d.weights)
+    for i in parts.injections:
+        add(i.into, i.population.name, i.function is not None)
+        if i.function is None:
+            add(i.rows(parts.dt, 0, 1))
+    return total.hexdigest()
+
+
+__all__ = ["arrays_of", "fingerprint", "restore"]
