@@ -23,9 +23,9 @@ import torch
 from reliability_cases import SETTINGS, TRAIN, VALIDATION, task
 
 from spikeloom.errors import FileError
-from spikeloom.train import checkpoint
-from spikeloom.train.checkpoint import load_checkpoint, save_checkpoint
-from spikeloom.train.files import to_json
+from spikeloom.storage import checkpoint
+from spikeloom.storage.checkpoint import load_checkpoint, save_checkpoint
+from spikeloom.storage.files import to_json
 from spikeloom.train.loop import Keep, fit
 
 ERRORS = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EIO, errno.EDQUOT)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reliability_cases import KINDS, MOMENTS, Child, DieInSave, contents, undisturbed
 
-from spikeloom.train.checkpoint import load_checkpoint
+from spikeloom.storage.checkpoint import load_checkpoint
 
 
 def kills(count: int, kinds: tuple[str, ...] = KINDS, seed: int = 0) -> tuple[int, int, Counter[str]]:

@@ -17,7 +17,7 @@ from spikeloom.data.arrays import Labelled
 from spikeloom.errors import NonFiniteError
 from spikeloom.recipes import RECIPES
 from spikeloom.recipes.problem import build, problem_of
-from spikeloom.train.checkpoint import load_checkpoint
+from spikeloom.storage.checkpoint import load_checkpoint
 from spikeloom.train.evaluate import Task
 from spikeloom.train.loop import FitSettings, Keep, fit
 from spikeloom.train.threads import torch_threads

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from spikeloom.cli import main
-from spikeloom.train.files import to_json
+from spikeloom.storage.files import to_json
 from spikeloom.train.run_folder import alone
 
 KINDS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

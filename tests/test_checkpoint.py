@@ -15,8 +15,8 @@ import pytest
 import torch
 
 from spikeloom.errors import FileError, ParameterError
-from spikeloom.train.checkpoint import load_checkpoint, save_checkpoint
-from spikeloom.train.files import replacing, to_json, write_atomic
+from spikeloom.storage.checkpoint import load_checkpoint, save_checkpoint
+from spikeloom.storage.files import replacing, to_json, write_atomic
 
 META = {"epoch": 3, "loss": 0.1, "name": "Müller", "nested": {"a": [1, None, True]}}
 

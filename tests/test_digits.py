@@ -18,7 +18,7 @@ from spikeloom.recipes.common import EncodingConfig, NeuronConfig
 from spikeloom.recipes.problem import ANN, build
 from spikeloom.recipes.settings_file import write_settings
 from spikeloom.recipes.stored import open_run
-from spikeloom.train.checkpoint import load_checkpoint
+from spikeloom.storage.checkpoint import load_checkpoint
 from spikeloom.train.evaluate import evaluate
 from spikeloom.train.run_folder import open_run_folder
 from spikeloom.train.seeds import derive_seed

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from spikeloom.train.checkpoint import load_checkpoint
+from spikeloom.storage.checkpoint import load_checkpoint
 
 if os.name == "nt":
     pytest.skip("needs forked processes and POSIX signals", allow_module_level=True)

@@ -17,7 +17,7 @@ import spikeloom as sl
 from spikeloom.data.arrays import Labelled
 from spikeloom.errors import ConfigError, FileError, NonFiniteError
 from spikeloom.learn import cross_entropy_of_mean, mean_of_cross_entropy
-from spikeloom.train.checkpoint import load_checkpoint, save_checkpoint
+from spikeloom.storage.checkpoint import load_checkpoint, save_checkpoint
 from spikeloom.train.evaluate import Task
 from spikeloom.train.history import Epoch, Step
 from spikeloom.train.loop import Fitted, fit

@@ -13,7 +13,7 @@ from spikeloom.errors import FileError
 from spikeloom.report.robustness import as_extra, charts, headline, losses, write_robustness_page
 from spikeloom.report.robustness_curves import Line, Panel, Robustness, stored_robustness
 from spikeloom.report.training import TrainingReport, write_training_report
-from spikeloom.train.files import to_json
+from spikeloom.storage.files import to_json
 from spikeloom.train.robustness import Curve
 
 

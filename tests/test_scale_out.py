@@ -22,7 +22,7 @@ from spikeloom.cli import main as spikeloom_main
 from spikeloom.data.arrays import Labelled
 from spikeloom.errors import ConfigError
 from spikeloom.learn import cross_entropy_of_mean
-from spikeloom.train.checkpoint import load_checkpoint, save_checkpoint
+from spikeloom.storage.checkpoint import load_checkpoint, save_checkpoint
 from spikeloom.train.evaluate import Evaluation, Task, evaluate
 from spikeloom.train.history import Epoch, Step
 from spikeloom.train.loop import fit

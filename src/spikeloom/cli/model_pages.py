@@ -14,7 +14,7 @@ from ..errors import ConfigError, SpikeloomError
 from ..report.gallery_panel import Frame, sheet_svg
 from ..report.labels import pretty_unit
 from ..report.model_page import ModelFacts, index_page, model_page
-from ..train.files import file_error, write_atomic
+from ..storage.files import file_error, write_atomic
 from .models import MODELS, ModelEntry
 from .neuron_gallery_run import exhibit, experiments, model_exhibit, room
 from .parts import Part, parts

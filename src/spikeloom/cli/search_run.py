@@ -16,7 +16,7 @@ from ..recipes.search import JOURNAL, Plan, Tried, Watch, best, search
 from ..recipes.space import Choice, Space, Span, with_values
 from ..report.search import write_search_report
 from ..report.trials import SearchReport, Trial
-from ..train.files import file_error
+from ..storage.files import file_error
 from ..train.history import Step
 from ..train.provenance import machine, package_version, versions
 from ..train.run_folder import RunFolder, plain_config

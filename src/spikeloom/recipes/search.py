@@ -25,7 +25,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import ConfigError, FileError, NonFiniteError
-from ..train.files import file_error, to_json
+from ..storage.files import file_error, to_json
 from ..train.history import Epoch, Step
 from ..train.loop import Fitted, fit
 from ..train.seeds import derive_seed

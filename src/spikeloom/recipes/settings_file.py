@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, FileError
-from ..train.files import file_error
+from ..storage.files import file_error
 from ..train.run_folder import RunFolder, plain_config
 
 NAME = "config.json"

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, FileError, did_you_mean
-from ..train.checkpoint import load_checkpoint
+from ..storage.checkpoint import load_checkpoint
+from ..storage.files import file_error
 from ..train.evaluate import Task
-from ..train.files import file_error
 from ..train.history import Epoch
 from ..train.loop import Fitted
 from ..train.snapshot import load_network

@@ -8,18 +8,20 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 import torch
 
-from ..errors import ModelError, ParameterError, did_you_mean
+from ..errors import ModelError, ParameterError, StateError, did_you_mean
 from ..kernels.random import checked_seed
 from ..kernels.scan.scan import checked_dt
 from ..models.base import NeuronModel
 from ..models.mechanism import Mechanism
 from ..models.synapses import GapJunction
 from ..solvers import Solver
+from ..storage.checkpoint import load_checkpoint, save_checkpoint
 from ..units import Quantity, ms, plain
 from .build import Parts
 from .coupling import Coupling, couple
@@ -33,6 +35,7 @@ from .projection import Projection, Receptor
 from .recorders import Recorder
 from .release import release_of, split
 from .result import Result, gathered
+from .state import arrays_of, fingerprint, restore
 
 _FIRST_CHUNK = 32  # steps
 _CHUNK_TIME = 0.1  # seconds that a chunk should take, so that progress and Ctrl-C are seen
@@ -211,6 +214,32 @@ class Network:
         if not complete:
             warnings.warn(f"stopped at {engine.step * self.dt:g} ms; the result ends there", stacklevel=2)
         return gathered(engine, found, self._recorders, (first, engine.step), complete, time.perf_counter() - began)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the whole state of the network (neurons, spikes under way, what synapses remember); return the path.
+
+        ``path`` is a file that ends in ``.json``, or a folder, in which it becomes ``checkpoint.json``.
+        Written as a whole or not at all, verified by SHA-256 when it is read. Raises FileError where it cannot be
+        written: what was there before is then still there.
+        """
+        engine = self._built()
+        arrays = {name: torch.from_numpy(values) for name, values in arrays_of(engine).items()}
+        return save_checkpoint(path, arrays, {"step": engine.step, "network": fingerprint(engine)})
+
+    def restore(self, path: Path | str) -> None:
+        """Go on from a state that :meth:`save` wrote, on any number of threads: spikes are those of an unbroken run.
+
+        The network has to be built as it was then: by the same calls, with the same seed. Functions of time (of rates
+        and currents) are not compared. Raises FileError for a file that is missing or damaged, StateError for the state
+        of another network; the network is then as it was.
+        """
+        engine = self._built()
+        stored = load_checkpoint(path)
+        if stored.meta.get("network") != fingerprint(engine):
+            mend = "Build the network by the same calls, with the same seed and dt."
+            raise StateError(f"{path} is the state of another network", mend=mend)
+        step, arrays = stored.meta["step"], {name: t.numpy() for name, t in stored.tensors.items()}
+        restore(engine, step, arrays)
 
     def _built(self) -> Engine:
         if self._engine is None:

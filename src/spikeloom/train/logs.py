@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..errors import FileError, ParameterError
-from .files import file_error, write_atomic
+from ..storage.files import file_error, write_atomic
 from .history import Epoch, Observer, Step
 
 Line = dict[str, Any]

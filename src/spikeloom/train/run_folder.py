@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, FileError
-from .files import file_error, replacing, to_json, write_atomic
+from ..storage.files import file_error, replacing, to_json, write_atomic
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from ..errors import ConfigError, FileError
-from .checkpoint import load_checkpoint, save_checkpoint
-from .files import Opener, open_new
+from ..storage.checkpoint import load_checkpoint, save_checkpoint
+from ..storage.files import Opener, open_new
 from .history import Epoch
 from .optimiser import optimiser_to_plain, restore_optimiser
 from .settings import FitSettings, default_settings
