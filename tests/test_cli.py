@@ -268,8 +268,11 @@ def test_any_arguments_give_a_config_or_one_message(arguments: list[str]) -> Non
         (["trian", "digits"], "'trian'", "Did you mean train?"),
         (["train", "digit"], "'digit'", "Did you mean digits?"),
         (["train", "digits", "--epohcs", "3"], "--epohcs", "Did you mean --epochs?"),
-        (["train", "digits", "--neuron.tua=3"], "--neuron.tua", "Did you mean --neuron.tau"),
         (["train", "digits", "--tau", "3"], "--tau", "Did you mean --neuron.tau or --readout.tau?"),
+        (["train", "digits", "--neuron.tua=3"], "--neuron.tua", "Did you mean --neuron.tau? See"),
+        (["train", "digits", "--optimizer.lr", "3"], "--optimizer.lr", "Did you mean --optimiser.learning-rate? See"),
+        (["train", "digits", "--data.root", "x"], "--data.root", "There are --data.seed, --data.train and --data.val"),
+        (["train", "digits", "--net", "3"], "--net", "got --net. See"),
         (["train", "digits", "mnist"], "'mnist'", "See `spikeloom train digits --help`."),
         (["neuron", "hodgkin-huxly"], "'hodgkin-huxly'", "Did you mean hodgkin-huxley?"),
         (["neuron", "lif", "--param.tua", "3"], "--param.tua", "Did you mean --param.tau"),
@@ -290,18 +293,22 @@ def test_unknown_names(arguments: list[str], got: str, near: str) -> None:
 def test_a_preset_without_a_name_is_refused() -> None:
     message = refused("neuron", "lif", "--preset")
     assert "--preset" in message
-    assert "Missing value" in message
+    assert "--preset: got no value" in message
 
 
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
         (["train", "digits", "--epochs", "0"], ["epochs", "got 0", "at least 1"]),
-        (["train", "digits", "--epochs", "many"], ["--epochs", "'many'"]),
-        (["train", "digits", "--epochs"], ["--epochs", "Missing value"]),
+        (["train", "digits", "--epochs", "many"], ["--epochs: got 'many', expected a whole number. See `spikeloom"]),
+        (["train", "digits", "--epochs=1.5"], ["--epochs: got '1.5', expected a whole number"]),
+        (["train", "digits", "--epochs", "3", "--epochs", "x"], ["--epochs: got 'x', expected a whole number"]),
+        (["train", "digits", "--epochs"], ["--epochs: got no value, expected a whole number"]),
+        (["train", "digits", "--neuron.tau", "x"], ["--neuron.tau: got 'x', expected a number"]),
+        (["train", "mnist", "--net.hidden", "3", "x"], ["--net.hidden: got '3 x', expected whole numbers"]),
         (["train", "digits", "--neuron.tau", "nan"], ["tau", "got nan", "above 0"]),
         (["train", "digits", "--data.train", "0.9"], ["train + validation", "at most 0.99"]),
-        (["train", "digits", "--encoding.kind", "morse"], ["'morse'", "direct", "rate"]),
+        (["train", "digits", "--encoding.kind", "morse"], ["--encoding.kind: got 'morse', expected direct or rate"]),
         (["train", "digits", "--data.seed", "9" * 30], ["seed", "at most"]),
         (["train", "digits", "--encoding.steps", "100000"], ["encoding.steps * neuron.width", "at most 1e+09"]),
         (["train", "digits", "--name", "../up"], ["'../up'", "plain folder name"]),

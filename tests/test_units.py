@@ -210,6 +210,10 @@ def test_every_error_is_one_of_the_family_and_a_builtin_too() -> None:
     [
         ("tua", ["tau", "v"], "Did you mean tau?"),
         ("v_tresh", ["v_threshold", "v_reset", "tau"], "Did you mean v_threshold"),
+        ("liff", ["alif", "li", "lif"], "Did you mean lif?"),
+        ("hodgkin", ["hodgkin-huxley", "hh"], "Did you mean hodgkin-huxley?"),
+        ("j", ["i"], "Known: i."),
+        ("foo", ["if", "lif"], "Known: if, lif."),
         ("xyz", ["b", "a"], "Known: a, b."),
         ("xyz", [], "Known: none."),
     ],

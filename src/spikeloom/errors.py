@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -76,7 +75,37 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'Did you mean tau?'
     """
     options = sorted(known)
-    longer = [option for option in options if option.startswith(f"{name}_")]
-    cased = [option for option in options if option.lower() == name.lower()]
-    near = cased or longer or difflib.get_close_matches(name, options, n=3, cutoff=0.6)
+    near = near_names(name, options)
     return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(options) or 'none'}."
+
+
+def near_names(name: str, known: Iterable[str]) -> list[str]:
+    """The names that ``name`` was probably meant to be: the same in another case, longer ones, or a slip or two away.
+
+    >>> near_names("TAU", ["tau"]), near_names("adex_", ["adex", "alif"]), near_names("foo", ["if", "lif"])
+    (['tau'], ['adex'], [])
+    """
+    options = sorted(known)
+    cased = [option for option in options if option.lower() == name.lower()]
+    longer = [option for option in options if option.startswith(name if len(name) > 2 else f"{name}_")]
+    if cased or longer:
+        return cased or longer
+    slips = {option: _slips(name, option) for option in options}
+    least = min(slips.values(), default=0)
+    # All letters exchanged is another name, however short.
+    near = [option for option in options if slips[option] == least < max(len(name), len(option))]
+    return near if least <= 1 + len(name) // 6 else []
+
+
+def _slips(a: str, b: str) -> int:
+    """Letters to leave out, put in, exchange or swap with their neighbour, from ``a`` to ``b``, or to its beginning."""
+    before: list[int] = []
+    row = list(range(len(b) + 1))
+    for i, letter in enumerate(a, 1):
+        before, last, row = row, before, [i]
+        for j, other in enumerate(b, 1):
+            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != other))
+            if i > 1 and j > 1 and letter == b[j - 2] and a[i - 2] == other:
+                cost = min(cost, last[j - 2] + 1)
+            row.append(cost)
+    return min(row[-1], 1 + min(row)) if len(a) > 3 else row[-1]

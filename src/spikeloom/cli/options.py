@@ -5,14 +5,24 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+import itertools
+import re
+import types
+import typing
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import tyro
 
-from ..errors import ConfigError, did_you_mean
+from ..errors import ConfigError, near_names
 
 Config = TypeVar("Config")
+
+_WORDS = {
+    int: "a whole number", float: "a number", str: "a text", Path: "a path", bool: "True or False",
+    tuple[int, ...]: "whole numbers", tuple[float, ...]: "numbers", type(None): "None",
+}  # fmt: skip
 
 
 def parse(default: Config, arguments: Sequence[str], *, prog: str, description: str) -> Config:
@@ -36,6 +46,9 @@ def parse(default: Config, arguments: Sequence[str], *, prog: str, description: 
         if not error.code:
             raise  # --help
         text = _plain(complaint.getvalue()).removeprefix(f"Error parsing {kind.__name__}: ")
+        wanted = _wanted(text, default, arguments, prog)
+        if wanted is not None:
+            raise wanted from None
         raise ConfigError(text.removeprefix("Error parsing "), mend=f"See `{prog} --help`.") from None
     if unknown:
         raise _unknown_option(unknown[0], option_names(default), prog)
@@ -86,19 +99,66 @@ def _unknown_option(argument: str, known: list[str], prog: str) -> ConfigError:
     if not argument.startswith("-"):
         return ConfigError(f"`{prog}` takes no such argument", got=repr(argument), mend=f"See `{prog} --help`.")
     name = argument.lstrip("-").partition("=")[0].replace("_", "-")
-    mend = f"{near_options(name, known)} See `{prog} --help`."
+    mend = f"{near_options(name, known)} See `{prog} --help`.".strip()
     return ConfigError(f"`{prog}` has no such option", got=f"--{name}", mend=mend)
 
 
 def near_options(name: str, known: list[str], prefix: str = "--") -> str:
-    """A sentence naming the options like ``name``.
+    """A sentence naming the options like ``name``, or else those of its group; empty where there is none.
 
     >>> near_options("tau", ["neuron.tau", "readout.tau", "epochs"])
     'Did you mean --neuron.tau or --readout.tau?'
+    >>> near_options("neuron.size", ["neuron.tau", "neuron.width", "epochs"])
+    'There are --neuron.tau and --neuron.width.'
     """
     # `--tau` alone is the commonest slip: name the full options that end in it.
-    leaf = name.rpartition(".")[2]
-    same_leaf = sorted(f"{prefix}{option}" for option in known if option.rpartition(".")[2] == leaf)
-    if same_leaf:
-        return f"Did you mean {' or '.join(same_leaf)}?"
-    return did_you_mean(f"{prefix}{name}", (f"{prefix}{option}" for option in known))
+    group, _, leaf = name.rpartition(".")
+    near = [option for option in known if option.rpartition(".")[2] == leaf]
+    near = near or [option for option in near_names(name, known) if "." in option or not group]
+    if near:
+        return f"Did you mean {_listed(near, prefix, 'or')}?"
+    groups = near_names(group, {option.rpartition(".")[0] for option in known}) if group else []
+    inside = [option for option in known if option.rpartition(".")[0] in groups]
+    return f"There are {_listed(inside, prefix, 'and')}." if inside else ""
+
+
+def _listed(names: Iterable[str], prefix: str, last: str) -> str:
+    *most, end = sorted(f"{prefix}{name}" for name in names)
+    return f"{', '.join(most)} {last} {end}" if most else end
+
+
+def _wanted(text: str, default: Any, arguments: Sequence[str], prog: str) -> ConfigError | None:
+    """The error for the value of an option that ``text``, tyro's message, names; None where it is of another kind."""
+    kinds = {f"--{name}": kind for name, kind in _kinds(default)}
+    named = [name for name in kinds if re.search(rf"{re.escape(name)}(?![\w.-])", text)]
+    if len(named) != 1 or (expected := _described(kinds[named[0]])) is None:
+        return None
+    given = ""
+    for index, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        if name.replace("_", "-") == named[0]:  # given twice, the last one counts
+            after = itertools.takewhile(lambda word: not word.startswith("--"), arguments[index + 1 :])
+            given = value or " ".join(after)
+    got = repr(given) if given else "no value"
+    return ConfigError(named[0], got=got, expected=expected, mend=f"See `{prog} --help`.")
+
+
+def _kinds(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value, name = getattr(config, field.name), prefix + field.name.replace("_", "-")
+        yield from _kinds(value, f"{name}.") if dataclasses.is_dataclass(value) else [(name, hints[field.name])]
+
+
+def _described(kind: Any) -> str | None:
+    """What an option of this type takes; None for types that no recipe has.
+
+    >>> _described(int), _described(tuple[int, ...]), _described(float | None)
+    ('a whole number', 'whole numbers', 'a number or None')
+    """
+    if typing.get_origin(kind) is Literal:
+        return _listed(map(str, typing.get_args(kind)), "", "or")
+    if isinstance(kind, types.UnionType):
+        parts = [_described(part) for part in typing.get_args(kind)]
+        return None if None in parts else " or ".join(str(part) for part in parts)
+    return _WORDS.get(kind)

@@ -21,7 +21,7 @@ from .options import near_options, option_names, parse
 
 _OWN = ("--trials", "--objective")
 # Whose choice changes what the loss means.
-_LOSS = ("readout.loss", "readout.smoothing")
+_LOSS = tuple(f"readout.{name}" for name in ("loss", "smoothing", "scale", "right", "wrong", "lead"))
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,8 @@ def _space(vary: Sequence[str], config: Any, how: SearchConfig) -> Space:
 
     def near(name: str) -> str:
         varied = [name for name in known if can_vary(config, name)]
-        return near_options(name.lstrip("-").replace("-", "_"), varied, prefix="")
+        found = near_options(name.lstrip("-").replace("-", "_"), varied, prefix="")
+        return f"{found} `spikeloom search RECIPE --help` lists what can be varied.".strip()
 
     space = parse_space(vary, config, near)
     if config.baseline:

@@ -19,7 +19,12 @@ RECIPES = (
     ),
     Recipe("mnist", "a fully connected spiking network on MNIST (--data.root PATH)", mnist, _IMAGES),
     Recipe("mnist-conv", "a convolutional spiking network on MNIST (--data.root PATH)", mnist_conv, _IMAGES),
-    Recipe("fashion-mnist", "a convolutional spiking network on Fashion-MNIST", fashion_mnist, _IMAGES),
+    Recipe(
+        "fashion-mnist",
+        "a convolutional spiking network on Fashion-MNIST (--data.root PATH)",
+        fashion_mnist,
+        _IMAGES,
+    ),
 )
 
 __all__ = ["RECIPES", "DigitsConfig", "ImagesConfig", "Recipe", "digits", "fashion_mnist", "mnist", "mnist_conv"]
