@@ -27,10 +27,11 @@ class Command:
 
 
 COMMANDS = (
-    Command("list", "recipes, neuron models and data sets", "spikeloom.cli.listing"),
+    Command("list", "recipes, networks, neuron models and data sets", "spikeloom.cli.listing"),
     Command("train", "train a network from a recipe, for instance `spikeloom train digits`", "spikeloom.cli.train"),
     Command("evaluate", "what a finished run does on its test set, and how it stands noise", "spikeloom.cli.evaluate"),
     Command("report", "make the report of a finished run again", "spikeloom.cli.report"),
+    Command("simulate", "simulate a spiking network, for instance `spikeloom simulate cuba`", "spikeloom.cli.simulate"),
     Command("search", "look for settings of a recipe, with optuna", "spikeloom.cli.search"),
     Command("compare", "finished runs side by side: `spikeloom compare runs/a runs/b`", "spikeloom.cli.compare"),
     Command(

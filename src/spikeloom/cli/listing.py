@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..data.catalogue import DATA_SETS
 from ..errors import ConfigError
+from ..networks import NETWORKS
 from ..recipes import RECIPES
 from .models import MODELS, ModelEntry
 
@@ -13,7 +14,7 @@ from .models import MODELS, ModelEntry
 def run(arguments: Sequence[str]) -> None:
     """Print the table."""
     if arguments and arguments[0] in ("-h", "--help"):
-        print("usage: spikeloom list\n\nPrints the recipes, neuron models and data sets.")
+        print("usage: spikeloom list\n\nPrints the recipes, networks, neuron models and data sets.")
         return
     if arguments:
         raise ConfigError("`spikeloom list` takes no arguments", got=repr(arguments[0]))
@@ -24,6 +25,7 @@ def table() -> str:
     """Sections of aligned names and summaries."""
     sections = {
         "recipes (spikeloom train NAME)": [(r.name, r.summary) for r in RECIPES],
+        "networks (spikeloom simulate NAME)": [(n.name, n.summary) for n in NETWORKS],
         "neuron models (spikeloom neuron NAME)": [(m.name, _with_presets(m)) for m in MODELS],
         "data sets": [(d.name, d.summary) for d in DATA_SETS],
     }

@@ -1,0 +1,150 @@
+"""What ``spikeloom simulate`` does once its options are known: build, run, measure, write the folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import signal
+import sys
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from ..kernels.backends import last_kernels
+from ..networks import NamedNetwork, NetworkConfig
+from ..networks.facts import Fact
+from ..plot.populations import population_raster, population_rates
+from ..sim.network import Network
+from ..sim.result import Result
+from ..train.progress import show_status
+from ..train.provenance import machine, versions
+from ..train.run_folder import RunFolder, plain_config
+from ..train.stop import StoppedError
+from .simulate_bar import show_simulation
+
+
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """Seconds of wall time: drawing the connections; compiling and the ``first`` ms; simulating the rest."""
+
+    build: float
+    compile: float
+    run: float
+    first: float
+
+
+def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: RunFolder) -> dict[str, Any]:
+    """Simulate ``network`` and write its spikes, pictures, summary and report to ``folder``. Returns the summary.
+
+    Raises StoppedError after all is written where Ctrl-C ended the simulation before its time.
+    """
+    module = importlib.import_module(network.module)
+    last_kernels()
+    net, result, times = _simulated(module, config)
+    facts: dict[str, Fact] = module.facts(config, result) if result.end > config.discard else {}
+    summary = _summary(network, config, (net, result, times), facts)
+    with folder.file("spikes.npz") as path:
+        np.savez(path, allow_pickle=False, **spike_arrays(result))
+    with show_status("drawing"):
+        for name, draw in {"raster.png": population_raster, "rates.png": population_rates}.items():
+            with folder.file(name) as path:
+                draw(result, title=network.name).savefig(path, dpi=150)
+        _report(folder, config, result, facts)
+    folder.write_json("summary.json", summary)
+    print(_text(network, summary, folder))
+    if not result.complete:
+        what = f"stopped at {result.end:g} of {config.duration:g} ms; what was simulated is in {folder.path}"
+        raise StoppedError(what, number=signal.SIGINT)
+    return summary
+
+
+def _simulated(module: Any, config: NetworkConfig) -> tuple[Network, Result, Times]:
+    begun = time.perf_counter()
+    with show_status("connecting"):
+        net: Network = module.build(config)
+        synapses = sum(p.size for p in net.projections.values())
+    built = time.perf_counter()
+    first: list[tuple[float, float]] = []
+    with show_simulation(f"{synapses:,} synapses") as show, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="stopped at")  # said below, with the folder
+
+        def progress(done: float, total: float, seconds: float) -> None:
+            if not first:
+                first.append((done, seconds))
+            show(done, total, seconds)
+
+        result = net.run(config.duration, threads=config.threads or None, progress=progress)
+    done, seconds = first[0]
+    return net, result, Times(built - begun, seconds, result.wall_time - seconds, done)
+
+
+def _summary(
+    network: NamedNetwork, config: NetworkConfig, found: tuple[Network, Result, Times], facts: dict[str, Fact]
+) -> dict[str, Any]:
+    net, result, times = found
+    return {
+        "network": network.name,
+        "facts": {name: fact.plain() for name, fact in facts.items()},
+        "complete": result.complete,
+        "simulated_ms": result.end,
+        "neurons": {name: trains.size for name, trains in result.spikes.items()},
+        "synapses": {name: p.size for name, p in net.projections.items()},
+        "spikes": {name: len(trains) for name, trains in result.spikes.items()},
+        "times_s": {name: round(value, 3) for name, value in dataclasses.asdict(times).items()},
+        "wall_s_per_simulated_s": round(times.run / (1e-3 * max(result.end - times.first, net.dt)), 4),
+        "memory_mb": {"network": round(net.memory() / 2**20, 1), "process_peak": peak_memory()},
+        "seed": config.seed,
+        "config": plain_config(config),
+        "versions": versions(),
+        "machine": machine(),
+        "kernels": last_kernels(),
+    }
+
+
+def spike_arrays(result: Result) -> dict[str, np.ndarray]:
+    """Times (ms) and neurons of each group's spikes."""
+    trains = result.spikes.items()
+    return {f"{name} {what}": getattr(found, what) for name, found in trains for what in ("times", "neurons")}
+
+
+def peak_memory() -> float | None:
+    """The most memory that this process has had, in MiB; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _report(folder: RunFolder, config: NetworkConfig, result: Result, facts: dict[str, Fact]) -> None:
+    """The page, where its module is there."""
+    try:
+        page = importlib.import_module("spikeloom.report.network")
+    except ModuleNotFoundError:
+        return
+    page.write_network_report(folder.path, config, result, facts)
+
+
+def _text(network: NamedNetwork, summary: dict[str, Any], folder: RunFolder) -> str:
+    """The result in a few lines."""
+    total, synapses = sum(summary["neurons"].values()), sum(summary["synapses"].values())
+    times = summary["times_s"]
+    lines = [
+        f"{network.name}: {total:,} neurons, {synapses:,} synapses, {summary['simulated_ms']:g} ms in "
+        f"{times['run']:.2f} s (built in {times['build']:.2f} s, compiled in {times['compile']:.2f} s)",
+        *(f"  {name}: {_figure(fact)}" for name, fact in summary["facts"].items()),
+        f"-> {folder.path}",
+    ]
+    return "\n".join(lines)
+
+
+def _figure(fact: dict[str, Any]) -> str:
+    value = "none" if fact["value"] is None else f"{fact['value']:.4g} {fact['unit']}".rstrip()
+    if "published" not in fact:
+        return value
+    verdict = "within" if fact["within"] else "OUTSIDE"
+    allowed = f"{fact['low']:.4g} to {fact['high']:.4g}"
+    return f"{value} ({fact['published']:g} published; {verdict} {allowed}; {fact['source']})"

@@ -1,0 +1,61 @@
+"""Named networks: a configuration, and the module that builds the network and says what it should do.
+
+Importing this package imports no torch; the module of a network is imported only when it runs.
+"""
+
+from __future__ import annotations
+
+from .balanced import CobaConfig, CobaHHConfig, CubaConfig
+from .brunel import BrunelConfig
+from .c_elegans import CElegansConfig
+from .config import NetworkConfig
+from .izhikevich_2003 import Izhikevich2003Config
+from .named import NamedNetwork
+from .ring import RingConfig
+
+NETWORKS = (
+    NamedNetwork(
+        "brunel",
+        "12,500 excitatory and inhibitory neurons in one of four states (--state A to D)",
+        BrunelConfig,
+        "spikeloom.networks.brunel_network",
+    ),
+    NamedNetwork(
+        "cuba",
+        "4,000 integrate-and-fire neurons with synaptic currents, active by themselves",
+        CubaConfig,
+        "spikeloom.networks.cuba_network",
+    ),
+    NamedNetwork(
+        "coba",
+        "4,000 integrate-and-fire neurons with synaptic conductances, active by themselves",
+        CobaConfig,
+        "spikeloom.networks.coba_network",
+    ),
+    NamedNetwork(
+        "coba-hh",
+        "4,000 Hodgkin-Huxley-type neurons with synaptic conductances, active by themselves",
+        CobaHHConfig,
+        "spikeloom.networks.coba_hh_network",
+    ),
+    NamedNetwork(
+        "izhikevich-2003",
+        "1,000 neurons of all kinds, all connected, by the scheme of the paper",
+        Izhikevich2003Config,
+        "spikeloom.networks.izhikevich_2003_network",
+    ),
+    NamedNetwork(
+        "ring", "a spike that runs around a ring of 20 neurons", RingConfig, "spikeloom.networks.ring_network"
+    ),
+    NamedNetwork(
+        "c-elegans",
+        "the wiring of a worm's nervous system, with assumed cells and synapses (--data.root PATH)",
+        CElegansConfig,
+        "spikeloom.networks.c_elegans_network",
+    ),
+)
+
+__all__ = [
+    "NETWORKS", "BrunelConfig", "CElegansConfig", "CobaConfig", "CobaHHConfig", "CubaConfig", "NamedNetwork",
+    "Izhikevich2003Config", "NetworkConfig", "RingConfig",
+]  # fmt: skip

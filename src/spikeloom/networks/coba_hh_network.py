@@ -1,0 +1,29 @@
+"""Neurons with sodium and potassium channels and synaptic conductances that keep each other active."""
+
+from __future__ import annotations
+
+from ..models import TraubMiles
+from ..sim.network import Network
+from ..sim.result import Result
+from .balanced import CobaHHConfig
+from .conductances import WEIGHTS, start, synapses
+from .facts import Fact
+from .measures import activity
+from .wiring import connect_balanced, populations
+
+
+def build(config: CobaHHConfig) -> Network:
+    """Traub-Miles neurons of 20,000 square micrometres that rest at -60 mV."""
+    net = Network(config.dt, config.seed, config.precision)
+    both = populations(net, config, TraubMiles(e_leak=-60.0))
+    connect_balanced(net, config, both, WEIGHTS, synapses())
+    start(net, config, both, v_rest=-60.0)
+    return net
+
+
+def facts(config: CobaHHConfig, result: Result) -> dict[str, Fact]:
+    """Rates and irregularity, beside those of NEST."""
+    if not config.usual or config.rule != "fixed-in-degree":
+        return activity(config, result)
+    source = "NEST 3.10, fixed in-degree, 200 to 500 ms"
+    return activity(config, result, rates={"exc": 31.6, "inh": 31.5}, spread=4 * 1.8, cv=1.46, source=source)

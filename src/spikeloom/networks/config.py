@@ -1,0 +1,48 @@
+"""What the configurations of all named networks have in common; torch-free, so that ``--help`` is fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ..errors import ConfigError
+from ..recipes.common import require
+
+_MOST_STEPS = 100_000_000
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """How long a network runs, and where its results go."""
+
+    duration: float = 1000.0
+    """Simulated time in ms."""
+    discard: float = 200.0
+    """Time from the beginning, in ms, that all statistics leave out."""
+    dt: float = 0.1
+    """Time step in ms."""
+    seed: int = 1
+    """Seed of connections, initial values and input."""
+    threads: int = 0
+    """Threads (0: chosen by the size of the network); the spikes are the same for any number."""
+    precision: Literal["float32", "float64"] = "float32"
+    """How states and weights are kept."""
+    out: Path = Path("runs")
+    """Folder in which the folder of this run is made."""
+    name: str = ""
+    """Name of the folder of this run; empty: the network and the time."""
+
+    def __post_init__(self) -> None:
+        require("duration", self.duration, above=0.0)
+        require("discard", self.discard, low=0.0)
+        require("dt", self.dt, above=0.0)
+        require("duration / dt, the number of steps,", self.duration / self.dt, low=1.0, high=_MOST_STEPS)
+        require("seed", self.seed, low=0, high=2**62)
+        require("threads", self.threads, low=0, high=1024)
+        if self.discard >= self.duration:
+            mend = "Simulate longer, or discard less."
+            raise ConfigError("discard leaves nothing", got=self.discard, expected=f"< {self.duration:g} ms", mend=mend)
+
+
+__all__ = ["NetworkConfig", "require"]

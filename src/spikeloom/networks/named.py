@@ -1,0 +1,22 @@
+"""What ``spikeloom simulate NAME`` runs; torch-free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .config import NetworkConfig
+
+
+@dataclass(frozen=True)
+class NamedNetwork:
+    """A configuration and the module that knows what to do with it.
+
+    ``configure()`` returns the configuration; ``module`` has ``build(config) -> Network`` and
+    ``facts(config, result) -> dict[str, Fact]``: what came out, with what was published beside it.
+    """
+
+    name: str
+    summary: str
+    configure: Callable[[], NetworkConfig]
+    module: str

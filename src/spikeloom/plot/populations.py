@@ -1,0 +1,99 @@
+"""Pictures of a simulated network: spikes by population, and how the rate of each changes."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from ..errors import ParameterError
+from ..report.palette import cycle
+from ..sim.result import Result
+from ..units import ms, plain
+from ._frame import WIDTH, headline, label, new_figure, style
+
+_MOST_ROWS, _MOST_DOTS = 400, 100_000  # neurons and spikes of a picture
+_FEWEST_ROWS = 10
+
+
+def population_raster(result: Result, *, title: str = "") -> Figure:
+    """One dot per spike, populations on top of each other; of large ones some neurons, evenly chosen.
+
+    Where there are very many spikes only the last part of the simulation is shown. Raises ParameterError for a result
+    without populations.
+    """
+    rows = _rows({name: trains.size for name, trains in result.spikes.items()})
+    dots = {name: _dots(result, name, count) for name, count in rows.items()}
+    begin = _beginning([times for times, _ in dots.values()], result.begin)
+    heights = [max(0.4, 4.0 * count / sum(rows.values())) for count in rows.values()]
+    figure = new_figure(WIDTH, 0.7 + sum(heights) + 0.3 * len(heights))
+    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for index, (ax, (name, (times, places))) in enumerate(zip(axes, dots.items(), strict=True)):
+        style(ax, grid=False)
+        late = times >= begin
+        height = heights[index] * 72 / rows[name]
+        mark = ax.plot(
+            times[late], places[late], "|", color=cycle(index), markeredgewidth=0.6,
+            markersize=float(np.clip(height, 1.2, 7.0)),
+        )  # fmt: skip
+        mark[0].set_rasterized(True)
+        ax.set_ylim(-0.5, rows[name] - 0.5)
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        size = result.spikes[name].size
+        label(ax, ylabel="neuron", title=name if rows[name] == size else f"{name} ({rows[name]} of {size:,})")
+    axes[-1].set_xlim(begin, result.end)
+    label(axes[-1], xlabel="time (ms)")
+    headline(figure, title)
+    return figure
+
+
+def population_rates(result: Result, *, bin: object = 5.0, title: str = "") -> Figure:
+    """The rate of each population in bins of ``bin`` ms, in Hz per neuron.
+
+    Raises ParameterError for a result without populations, and a bin that is no positive time.
+    """
+    width = plain(bin, ms, "bin")
+    if not (isinstance(width, (int, float)) and 0.0 < width < float("inf")):
+        raise ParameterError("bin", got=bin, expected="a time > 0 ms")
+    count = len(_rows({name: trains.size for name, trains in result.spikes.items()}))
+    figure = new_figure(WIDTH, 0.7 + 1.5 * count)
+    axes = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+    edges = np.arange(result.begin, result.end + 0.5 * width, width)
+    for index, (ax, (name, trains)) in enumerate(zip(axes, result.spikes.items(), strict=True)):
+        style(ax)
+        if len(edges) > 1:
+            spikes = np.histogram(trains.times, edges)[0]
+            ax.stairs(1e3 * spikes / (width * trains.size), edges, color=cycle(index), linewidth=1.2)
+        ax.set_ylim(bottom=0.0)
+        label(ax, ylabel="rate (Hz)", title=name)
+    axes[-1].set_xlim(result.begin, result.end)
+    label(axes[-1], xlabel="time (ms)")
+    headline(figure, title)
+    return figure
+
+
+def _rows(sizes: dict[str, int]) -> dict[str, int]:
+    """How many neurons of each population are shown."""
+    if not sizes:
+        raise ParameterError("there is no population to draw", expected="a result with spikes")
+    share = min(1.0, _MOST_ROWS / sum(sizes.values()))
+    return {name: min(size, max(_FEWEST_ROWS, round(share * size))) for name, size in sizes.items()}
+
+
+def _dots(result: Result, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and rows of the spikes of ``count`` neurons, evenly chosen."""
+    trains = result.spikes[name]
+    chosen = np.linspace(0, trains.size - 1, count).round().astype(np.int64)
+    rows = np.full(trains.size, -1)
+    rows[chosen] = np.arange(count)
+    places = rows[trains.neurons]
+    return trains.times[places >= 0], places[places >= 0]
+
+
+def _beginning(times: list[np.ndarray], begin: float) -> float:
+    """When the picture begins, so that it has no more spikes than can be seen."""
+    both = np.sort(np.concatenate(times))
+    return float(both[-_MOST_DOTS]) if len(both) > _MOST_DOTS else begin
+
+
+__all__ = ["population_raster", "population_rates"]

@@ -1,0 +1,395 @@
+"""Named networks against REFERENCE section 9 (other simulators, the papers), closed forms and plain scripts."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import importlib
+import json
+import os
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.integrate
+
+from spikeloom.cli.app import main
+from spikeloom.errors import ConfigError, FileError
+from spikeloom.networks import NETWORKS, NetworkConfig
+from spikeloom.networks.facts import Fact
+from spikeloom.sim.network import Network
+from spikeloom.sim.result import Result
+
+DATA = Path(os.environ.get("SPIKELOOM_DATA", Path(__file__).parents[2] / "shared" / "data")) / "connectome_celegans"
+with_wiring = pytest.mark.skipif(not DATA.is_dir(), reason="the wiring diagram is not on this machine")
+
+
+def configured(name: str, **changes: Any) -> tuple[Any, Any]:
+    """Module and configuration of a network."""
+    entry = next(n for n in NETWORKS if n.name == name)
+    return importlib.import_module(entry.module), dataclasses.replace(entry.configure(), **changes)
+
+
+def simulated(name: str, threads: int = 1, **changes: Any) -> tuple[Network, Result, dict[str, Fact]]:
+    """A network, what it did, and its figures."""
+    module, config = configured(name, **changes)
+    net: Network = module.build(config)
+    result = net.run(config.duration, threads=threads)
+    return net, result, module.facts(config, result)
+
+
+# -- rates and statistics at full size
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("cuba", {}),
+        ("cuba", {"rule": "bernoulli"}),
+        ("cuba", {"weights": "nest"}),
+        ("cuba", {"weights": "delta", "dt": 0.125, "delay": 0.125}),
+        ("coba", {"start": "kick"}),
+        ("coba", {"rule": "bernoulli"}),
+        ("coba-hh", {}),
+        ("izhikevich-2003", {}),
+        ("brunel", {"state": "A", "duration": 80.0, "discard": 20.0}),
+        ("brunel", {"state": "B", "duration": 400.0, "discard": 100.0}),
+        ("brunel", {"state": "C", "duration": 300.0, "discard": 100.0}),
+        ("brunel", {"state": "D", "duration": 1200.0}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
+)
+def test_published_figures(name: str, changes: dict[str, Any]) -> None:
+    _, _, facts = simulated(name, **changes)
+    known = {what: fact for what, fact in facts.items() if fact.published is not None}
+    assert len(known) >= 2
+    assert {what: fact for what, fact in known.items() if not fact.within} == {}
+    if name == "brunel":  # both populations get the same input
+        assert facts["rate of inh"].value == pytest.approx(facts["rate of exc"].value, rel=0.02)
+
+
+def test_cuba_over_seeds() -> None:
+    # NEST: excitatory 5.26 ± 0.13 Hz over seeds, CV 0.58; the mean of four seeds is surer than each.
+    found = [simulated("cuba", seed=seed)[2] for seed in range(1, 5)]
+    assert np.mean([f["rate of exc"].value for f in found]) == pytest.approx(5.26, abs=4 * 0.13 / 2)
+    assert np.mean([f["rate of inh"].value for f in found]) == pytest.approx(5.17, abs=4 * 0.13 / 2)
+    assert np.mean([f["CV of exc"].value for f in found]) == pytest.approx(0.58, abs=0.03)
+
+
+def test_coba_is_silent_at_rest_and_its_rule_matters() -> None:
+    # REFERENCE, trap 1: Bernoulli connections give 18 to 19 Hz, a fixed in-degree 14.4 Hz.
+    fixed, random = (
+        np.mean([simulated("coba", rule=rule, seed=seed)[2]["rate of exc"].value for seed in (1, 2)])
+        for rule in ("fixed-in-degree", "bernoulli")
+    )
+    assert random - fixed == pytest.approx(18.1 - 14.39, abs=1.5)
+
+
+# -- the same spikes on any number of threads
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("cuba", {"duration": 200.0, "discard": 0.0}),
+        ("coba", {"duration": 100.0, "discard": 0.0, "start": "kick"}),
+        ("coba-hh", {"duration": 30.0, "discard": 0.0}),
+        ("brunel", {"duration": 100.0, "discard": 0.0, "scale": 0.2}),
+        ("izhikevich-2003", {"duration": 300.0}),
+        ("ring", {"duration": 20.0}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_threads_change_nothing(name: str, changes: dict[str, Any]) -> None:
+    one, two = (simulated(name, threads=threads, **changes)[1] for threads in (1, 2))
+    assert sum(map(len, one.spikes.values())) > 10
+    for group in one.spikes:
+        np.testing.assert_array_equal(one.spikes[group].times, two.spikes[group].times)
+        np.testing.assert_array_equal(one.spikes[group].neurons, two.spikes[group].neurons)
+    module, config = configured(name, **changes)
+    other = module.build(dataclasses.replace(config, seed=config.seed + 1)).run(config.duration, threads=1)
+    if name != "ring":  # nothing in it is random
+        assert any(len(other.spikes[g]) != len(one.spikes[g]) for g in one.spikes)
+
+
+# -- each network against something else
+
+
+def test_izhikevich_equals_the_plain_script() -> None:
+    module, config = configured("izhikevich-2003", duration=200.0, precision="float64")
+    net: Network = module.build(config)
+    groups: Any = net.groups
+    sizes = {"exc": 800, "inh": 200}
+    model = {
+        n: np.concatenate([np.broadcast_to(groups[g].given_model.values[n], sizes[g]) for g in sizes]) for n in "abcd"
+    }
+    weights = np.zeros((1000, 1000))
+    first = {"exc": 0, "inh": 800}
+    for p in net.projections.values():
+        dense = np.zeros((p.pre.size, p.post.size))
+        dense[p.sources(), p.edges.targets] = p.weights
+        a, b = first[p.pre.name], first[p.post.name]
+        weights[a : a + p.pre.size, b : b + p.post.size] = dense
+    noise = np.concatenate([i.rows(1.0, 0, 200) for i in net._injections], axis=1)
+    assert noise[:, :800].std() == pytest.approx(5.0, rel=0.01)
+    assert noise[:, 800:].std() == pytest.approx(2.0, rel=0.02)
+    assert 0.0 < weights[:800].min() < weights[:800].max() < 0.5
+    assert weights[:800].mean() == pytest.approx(0.25, abs=0.001)
+    assert weights[800:].mean() == pytest.approx(-0.5, abs=0.003)
+    # The script: detect, reset, gather the input, v twice by half a step, u by a whole one.
+    a, b, c, d = (model[n] for n in "abcd")
+    v, u = np.full(1000, -65.0), -65.0 * model["b"]
+    raster = []
+    for t in range(201):
+        fired = v >= 30
+        raster.append(fired)
+        v[fired], u[fired] = c[fired], (u + d)[fired]
+        current = (noise[t] if t < 200 else 0.0) + weights[fired].sum(axis=0)
+        for _ in range(2):
+            v = v + 0.5 * (0.04 * v**2 + 5 * v + 140 - u + current)
+        u = u + a * (b * v - u)
+    result = net.run(200.0)
+    found = np.zeros((201, 1000), bool)
+    for name in sizes:
+        trains = result.spikes[name]
+        found[np.rint(trains.times).astype(int), first[name] + trains.neurons] = True
+    assert found.sum() > 1000
+    np.testing.assert_array_equal(found, np.array(raster))
+
+
+def test_rhythms_of_izhikevichs_network() -> None:
+    # REFERENCE section 6: alpha peak at 8 Hz, 27 % of the power between 30 and 60 Hz (means over seeds).
+    found = [simulated("izhikevich-2003", seed=seed)[2] for seed in range(1, 7)]
+    assert np.median([f["slow peak of the spectrum"].value for f in found]) == pytest.approx(8.0, abs=1.0)
+    assert np.mean([f["share of 30 to 60 Hz"].value for f in found]) == pytest.approx(0.27, abs=0.06)
+
+
+def latency(weight: float, tau: float) -> float:
+    """When a Hodgkin-Huxley cell at rest crosses -30 mV after one synaptic event, by scipy."""
+
+    def slopes(t: float, y: np.ndarray) -> list[float]:
+        v, m, h, n = y
+
+        def linear(x: float, k: float) -> float:
+            return x / (1.0 - np.exp(-x / k)) if abs(x) > 1e-9 else k
+
+        am, bm = 0.1 * linear(v + 40, 10), 4.0 * np.exp(-(v + 65) / 18)
+        ah, bh = 0.07 * np.exp(-(v + 65) / 20), 1.0 / (1.0 + np.exp(-(v + 35) / 10))
+        an, bn = 0.01 * linear(v + 55, 10), 0.125 * np.exp(-(v + 65) / 80)
+        current = weight * np.exp(-t / tau) * (0.0 - v)
+        ionic = 120 * m**3 * h * (v - 50) + 36 * n**4 * (v + 77) + 0.3 * (v + 54.387)
+        return [current - ionic, am * (1 - m) - bm * m, ah * (1 - h) - bh * h, an * (1 - n) - bn * n]
+
+    def crossing(t: float, y: np.ndarray) -> float:
+        return y[0] + 30.0
+
+    crossing.terminal = True
+    rest = [-65.0, 0.0529, 0.5961, 0.3177]
+    found = scipy.integrate.solve_ivp(slopes, (0, 10), rest, events=crossing, rtol=1e-9, atol=1e-9, method="DOP853")
+    return float(found.t_events[0][0])
+
+
+@pytest.mark.parametrize("weight", [0.5, 2.0])
+def test_ring_goes_round_at_the_speed_of_one_cell(weight: float) -> None:
+    _, result, facts = simulated("ring", duration=60.0, weight=weight)
+    times = result.spikes["ring"].times
+    assert result.spikes["ring"].neurons[:20].tolist() == list(range(20))
+    # Sources fire at 1 ms; every spike waits for the end of its step.
+    exact = 1.0 + latency(weight, 2.0)
+    assert np.diff(times[:20]) == pytest.approx(exact, abs=0.011)
+    assert times[0] == pytest.approx(1.0 + exact, abs=0.011)
+    assert facts["laps"].value == pytest.approx(60.0 / (20 * exact), abs=0.2)
+
+
+def read(cells: set[str] | None = None) -> list[tuple[str, str, float, str]]:
+    """The wiring once more, by a reader of its own."""
+    with (DATA / "herm_full_edgelist.csv").open() as lines:
+        rows = [[field.strip() for field in row] for row in csv.reader(lines)][1:]
+    return [(a, b, float(n), k) for a, b, n, k in rows if cells is None or {a, b} <= cells]
+
+
+@with_wiring
+def test_the_worm_has_the_published_wiring() -> None:
+    from spikeloom.networks.c_elegans import WiringConfig
+
+    _, _, facts = simulated("c-elegans", data=WiringConfig(DATA, "all"), duration=5.0, discard=0.0)
+    assert [facts[n].within for n in ("cells", "chemical connections", "electrical entries")] == [True] * 3
+    _, _, facts = simulated("c-elegans", data=WiringConfig(DATA), duration=5.0, discard=0.0)
+    assert facts["cells"].value == 300  # 302 but for the two that have no synapses (CANL, CANR)
+
+
+@with_wiring
+def test_gap_junctions_of_the_worm_spread_current_as_the_linear_system_says() -> None:
+    from spikeloom.networks.c_elegans import WiringConfig
+
+    changes = {"data": WiringConfig(DATA), "duration": 600.0, "precision": "float64", "stimulated": ("AVAL",)}
+    module, config = configured("c-elegans", **changes, current=1.0, excitatory=0.0, inhibitory=0.0)
+    net: Network = module.build(config)
+    names = module.wiring(config).cells
+    net.record(net.groups["cells"], "v", every=6000)  # type: ignore[arg-type]
+    result = net.run(600.0)
+    contacts: dict[frozenset[str], float] = {}
+    for a, b, n, kind in read(set(names)):
+        if kind == "electrical" and a != b:
+            pair = frozenset((a, b))
+            contacts[pair] = max(n, contacts.get(pair, 0.0))
+    place = {name: k for k, name in enumerate(names)}
+    matrix = 0.1 * np.eye(len(names))  # leak, nS
+    for pair, n in contacts.items():
+        a, b = (place[name] for name in pair)
+        matrix[[a, b], [a, b]] += 0.01 * n
+        matrix[[a, b], [b, a]] -= 0.01 * n
+    current = np.zeros(len(names))
+    current[place["AVAL"]] = 1.0
+    assert not len(result.spikes["cells"])
+    values = result.states["cells"]["v"].values[-1]
+    np.testing.assert_allclose(values, -50.0 + np.linalg.solve(matrix, current), atol=2e-6)
+    assert values.max() - np.sort(values)[-2] > 0.1  # the neuron itself, far above its partners
+
+
+@with_wiring
+def test_a_touch_of_the_worm_spreads_on_any_number_of_threads() -> None:
+    from spikeloom.networks.c_elegans import WiringConfig
+
+    changes = {"data": WiringConfig(DATA), "duration": 300.0, "discard": 100.0}
+    one, two = (simulated("c-elegans", threads=threads, **changes)[1] for threads in (1, 2))
+    np.testing.assert_array_equal(one.spikes["cells"].times, two.spikes["cells"].times)
+    np.testing.assert_array_equal(one.spikes["cells"].neurons, two.spikes["cells"].neurons)
+    assert len(np.unique(one.spikes["cells"].neurons)) > 50
+
+
+# -- the command
+
+
+def test_command_writes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--duration", "400", "--out", str(tmp_path), "--name", "run", "--threads", "1"]
+    assert main(["simulate", "cuba", *options]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    assert "4,000 neurons, 320,000 synapses, 400 ms" in said.out
+    assert "rate of exc" in said.out
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["complete"] is True
+    assert summary["config"]["duration"] == 400.0
+    assert summary["seed"] == 1
+    assert summary["facts"]["rate of exc"]["published"] == 5.26
+    assert summary["facts"]["rate of exc"]["source"].startswith("NEST")
+    assert sum(summary["synapses"].values()) == 320_000
+    assert set(summary["times_s"]) >= {"build", "compile", "run"}
+    assert summary["memory_mb"]["network"] > 1.0
+    assert "propagate/cpu" in summary["kernels"]
+    for name in ("raster.png", "rates.png"):
+        assert (tmp_path / "run" / name).read_bytes()[:4] == b"\x89PNG"
+    assert main(["simulate", "cuba", *options]) == 2  # not overwritten
+    assert "already exists" in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_what_was_simulated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from spikeloom.cli import simulate_run
+
+    @contextmanager
+    def pressed(text: str) -> Any:
+        def progress(done: float, total: float, seconds: float) -> None:
+            if done >= 300.0:
+                signal.raise_signal(signal.SIGINT)
+
+        yield progress
+
+    monkeypatch.setattr(simulate_run, "show_simulation", pressed)
+    options = ["--duration", "100000", "--out", str(tmp_path), "--name", "run", "--threads", "1"]
+    assert main(["simulate", "cuba", *options]) == 130
+    said = capsys.readouterr()
+    assert "stopped at" in said.err
+    assert "of 100000 ms" in said.err
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert summary["complete"] is False
+    assert 300.0 <= summary["simulated_ms"] < 50_000.0
+    assert summary["facts"]["rate of exc"]["value"] == pytest.approx(5.2, abs=1.0)
+
+
+def test_help_and_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--help"]) == 0
+    assert main(["list"]) == 0
+    said = capsys.readouterr().out
+    for network in NETWORKS:
+        assert said.count(network.summary) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["brunle"], "Did you mean brunel?"),
+        (["cuba", "--weigths", "nest"], "--weights"),
+        (["cuba", "--weights", "heavy"], "nest"),
+        (["cuba", "--duration", "0"], "duration is out of range"),
+        (["cuba", "--duration", "100"], "discard leaves nothing"),
+        (["cuba", "--duration", "1e12"], "number of steps"),
+        (["cuba", "--delay", "0"], "delay is out of range"),
+        (["cuba", "--neurons", "3"], "neurons is out of range"),
+        (["cuba", "--in-degree", "5000"], "in_degree is out of range"),
+        (["cuba", "--threads", "-1"], "threads is out of range"),
+        (["cuba", "--seed", "-1"], "seed is out of range"),
+        (["cuba", "--precision", "float16"], "float32"),
+        (["brunel", "--state", "E"], "A"),
+        (["brunel", "--scale", "0"], "scale is out of range"),
+        (["brunel", "--eta", "-1"], "eta is out of range"),
+        (["izhikevich-2003", "--dt", "0.5"], "dt of the scheme"),
+        (["ring", "--neurons", "1"], "neurons is out of range"),
+        (["c-elegans", "--delay", "0.01"], "delay is out of range"),
+        (["c-elegans", "--gap", "-1"], "gap is out of range"),
+        (["c-elegans", "--stimulated", "AVAL", "AVAL"], "twice"),
+        (["c-elegans", "--data.root", "nowhere"], "--data.root"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_options_are_refused(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", *arguments, "--out", str(tmp_path)]) == 2
+    assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []  # nothing half-made is left
+
+
+@with_wiring
+def test_unknown_cells_of_the_worm() -> None:
+    from spikeloom.networks.c_elegans import WiringConfig
+
+    module, config = configured("c-elegans", data=WiringConfig(DATA), stimulated=("AVALL",))
+    with pytest.raises(ConfigError, match="Did you mean AVAL"):
+        module.build(config)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "first line"),
+        ("Source;Target\n", "first line"),
+        ("Source,Target,Weight,Type\nA,B,1\n", "line 2: got 3 fields"),
+        ("Source,Target,Weight,Type\nA,B,1,chemical\nA,B,-1,chemical\n", "line 3: got '-1'"),
+        ("Source,Target,Weight,Type\nA,B,nan,chemical\n", "line 2"),
+        ("Source,Target,Weight,Type\nA,,1,chemical\n", "two names"),
+        ("Source,Target,Weight,Type\nA,B,1,magnetic\n", "chemical or electrical"),
+        ("Source,Target,Weight,Type\nA,\xff,1,chemical\n", "cannot read"),
+    ],
+)
+def test_broken_wiring_files(text: str, says: str, tmp_path: Path) -> None:
+    from spikeloom.data.connectome import load_c_elegans
+
+    (tmp_path / "herm_full_edgelist.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(FileError, match=says):
+        load_c_elegans(tmp_path)
+
+
+def test_every_network_is_listed_once_and_configures() -> None:
+    names = [network.name for network in NETWORKS]
+    assert len(set(names)) == len(names)
+    for network in NETWORKS:
+        assert isinstance(network.configure(), NetworkConfig)
+        module = importlib.import_module(network.module)
+        assert callable(module.build)
+        assert callable(module.facts)
