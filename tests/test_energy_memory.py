@@ -302,3 +302,13 @@ def test_counts_of_earlier_versions_are_read():
         del layer["constant"]
     read = synapses(energy.Measured.from_plain(plain))
     assert (read.needed, read.bias_values, read.held) == (24, 6, False)  # no more can it have been
+
+
+def test_a_scale_of_a_place_or_a_row_is_in_no_weight():
+    """Weights that are shared over places or rows cannot take in a scale that differs between them."""
+    places = sl.nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.BatchNorm1d(8))  # 2 channels of 2 x 2 places
+    rows = sl.nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))  # 4 rows, the same weights for each
+    for net, elements in ((places, 8), (rows, 16)):
+        run = energy.measure(net, [torch.ones(2, 3, *((1, 4, 4) if net is places else (4, 4)))])
+        assert run.folded == ()
+        assert run.layers[-1].operations == {"add": 2 * 3 * elements, "mul": 2 * 3 * elements}

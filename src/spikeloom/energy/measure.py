@@ -93,11 +93,15 @@ def _evaluating(net: nn.Module) -> Iterator[None]:
 
 
 class _Sums(NamedTuple):
-    """What the latest connection gave, or the largest of it; the connection's name and its additions of a bias."""
+    """What the latest connection gave, or the largest of it; the connection's name and its additions of a bias.
+
+    ``channels`` have weights of their own; None where they lie along an axis that no norm takes for channels.
+    """
 
     values: torch.Tensor
     connection: str
     biases: int
+    channels: int | None
 
     def are(self, x: torch.Tensor) -> bool:
         return self.values.data_ptr() == x.data_ptr() and self.values.numel() == x.numel()
@@ -162,7 +166,7 @@ class _Tally:
         own = (0, 0) if bias is None else (y.numel(), bias.numel())
         counts = synapses(y.numel(), *own, self._constant(x))
         self._add(LayerCounts(name, type(module).__name__, self.spiked, synapses=counts))
-        self.sums = _Sums(y, name, counts.biases)
+        self.sums = _Sums(y, name, counts.biases, _channels(module, y))
 
     def _synapses(
         self, weight: torch.Tensor, x: torch.Tensor, shape: torch.Size, fan: Callable[[bool], torch.Tensor],
@@ -223,9 +227,10 @@ class _Tally:
     def _norm(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         stepwise = isinstance(module, _STEPWISE)
         mean: Any = module.running_mean
-        if self.sums and self.sums.are(x) and mean is not None and not stepwise:
+        channels = None if mean is None or stepwise else mean.numel()
+        if self.sums and channels is not None and channels == self.sums.channels and self.sums.are(x):
             self.folded[name] = None
-            self._fold(self.sums, y, mean.numel())
+            self._fold(self.sums, y, channels)
             return
         operations = {"add": y.numel(), "mul": y.numel()}
         kind, constant = type(module).__name__, not stepwise and self._constant(x)
@@ -242,7 +247,7 @@ class _Tally:
         biases = known.biases - sums.biases + y.numel()
         synapses = dataclasses.replace(known, biases=biases, bias_values=channels)
         self.layers[sums.connection] = dataclasses.replace(layer, synapses=synapses)
-        self.sums = _Sums(y, sums.connection, y.numel())
+        self.sums = _Sums(y, sums.connection, y.numel(), channels)
 
     def _activation(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         self.sums = None  # it may have written over them
@@ -271,6 +276,13 @@ class _Tally:
 
     def _sum(self, name: str, module: nn.Module, x: torch.Tensor, y: torch.Tensor) -> None:
         self._add(LayerCounts(name, type(module).__name__, self.spiked, operations={"add": y.numel()}))
+
+
+def _channels(module: nn.Module, y: torch.Tensor) -> int | None:
+    """How many channels of the sums ``y`` have weights of their own: a scale of a place or a row is in none."""
+    if isinstance(module, nn.Linear):
+        return module.out_features if y.dim() == 2 else None
+    return int(module.out_channels)  # type: ignore[reportArgumentType]
 
 
 def _named(rule: Callable[..., None], name: str) -> Callable[..., None]:
