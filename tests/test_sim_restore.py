@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 import spikeloom as sl
 from spikeloom.errors import FileError, StateError
 

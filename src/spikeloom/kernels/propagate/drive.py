@@ -90,7 +90,7 @@ def drive(part, table):  # parts, first, steps, window, tasks, gate; of each tas
                 while atomic_load(gate) < meetings * parts:
                     spins += 1
                     pause()
-                    if spins > 20000:  # another thread has lost its core: give it this one
+                    if spins > 1000:  # another thread has lost its core: give it this one
                         sched_yield()
             bounds = pointer(table[at + 2], int64)
             call_task(table[at], bounds[part], bounds[part + 1], step, part, pointer(table[at + 1], int64))
