@@ -64,11 +64,12 @@ def test_mnist_trains_beside_its_baseline(root: Path, tmp_path: Path, capsys: py
         ("--net.kind", "conv", "--net.channels", "4", "8", "--net.hidden", "16"),
         ("--net.kind", "conv", "--net.channels", "4", "--net.norm", "temporal", "--encoding.steps", "3"),
         ("--net.kind", "vgg", "--net.channels", "4", "--net.norm", "threshold"),
+        ("--net.kind", "conv", "--net.channels", "4", "--readout.loss", "first-spike", "--readout.smoothing", "0"),
         ("--net.kind", "sew-resnet", "--net.channels", "4", "8", "--gradient.truncate", "1"),
         ("--net.kind", "mlp", "--gradient.recompute", "2", "--neuron.learn-tau", "--encoding.kind", "rate"),
         ("--net.kind", "mlp", "--gradient.accumulate", "3", "--gradient.precision", "bfloat16", "--augment.flip"),
     ],
-    ids=["conv", "temporal", "vgg", "sew-resnet", "recompute", "bfloat16"],
+    ids=["conv", "temporal", "vgg", "first-spike", "sew-resnet", "recompute", "bfloat16"],
 )
 def test_every_kind_of_network_trains(root: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     summary = train(root, tmp_path, "fashion-mnist", "--data.set", "mnist", "--epochs", "1", *options)
