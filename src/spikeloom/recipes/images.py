@@ -124,7 +124,7 @@ def mnist_conv() -> ImagesConfig:
     'conv'
     """
     return ImagesConfig(
-        epochs=10,
+        epochs=16,
         seeds=1,
         augment=ImageAugmentConfig(shift=1.5),
         encoding=EncodingConfig(steps=2),
@@ -142,7 +142,7 @@ def fashion_mnist() -> ImagesConfig:
     'fashion-mnist'
     """
     return ImagesConfig(
-        epochs=15,
+        epochs=20,
         seeds=1,
         data=ImageFilesConfig(set="fashion-mnist"),
         augment=ImageAugmentConfig(shift=1.0, flip=True),
