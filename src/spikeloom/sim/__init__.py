@@ -9,11 +9,14 @@ from .network import Network
 from .projection import Delay, Projection
 from .result import Recorded, Result
 from .rules import all_to_all, fixed_in_degree, fixed_out_degree, fixed_probability, fixed_total, one_to_one
+from .spike_blocks import read_spikes
 from .spike_trains import SpikeTrains
+from .spike_writer import SpikeWriter
 
 __all__ = [
     "Delay", "Distribution", "Edges", "Group", "Network", "PoissonGroup", "Population", "Projection", "Recorded",
-    "Result", "Rule", "Side", "SpikeSource", "SpikeTrains", "all_to_all", "fixed_in_degree", "fixed_out_degree",
+    "Result", "Rule", "Side", "SpikeSource", "SpikeTrains", "SpikeWriter", "all_to_all", "fixed_in_degree",
+    "fixed_out_degree",
     "fixed_probability", "fixed_total", "from_matrix", "from_pairs", "gamma", "lognormal", "normal", "one_to_one",
-    "poisson", "uniform",
+    "poisson", "read_spikes", "uniform",
 ]  # fmt: skip

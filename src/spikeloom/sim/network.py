@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import threading
 import time
@@ -35,6 +36,7 @@ from .projection import Projection, Receptor
 from .recorders import Recorder
 from .release import release_of, split
 from .result import Result, gathered
+from .spike_writer import SpikeWriter
 from .state import arrays_of, fingerprint, restore
 
 _FIRST_CHUNK = 32  # steps
@@ -183,15 +185,18 @@ class Network:
         return memory_needed(self._parts())
 
     def run(
-        self, duration: float | Quantity, *, threads: int | None = None, progress: Progress | None = None
-    ) -> Result:
+        self, duration: float | Quantity, *, threads: int | None = None, progress: Progress | None = None,
+        spikes: SpikeWriter | None = None,
+    ) -> Result:  # fmt: skip
         """Run on for ``duration`` ms, rounded to whole steps, and return what happened.
 
         ``threads`` (None: torch's number, fewer for small networks) changes the speed and nothing else. ``progress`` is
         called with simulated ms, all of them, and the seconds since the start. Ctrl-C ends the run after the step it is
         in; the result then is what there was up to it (``complete`` is False), and the network can run on.
+        ``spikes`` takes the spikes of a run that has too many of them for the memory; the result then has none.
 
-        Raises NonFiniteError where a state leaves the finite numbers, ParameterError for what cannot be built.
+        Raises NonFiniteError where a state leaves the finite numbers, ParameterError for what cannot be built,
+        FileError where ``spikes`` cannot be written: the network then can run on into the same file.
         """
         length: Any = plain(duration, ms, "duration")
         if not (isinstance(length, (int, float)) and self.dt <= length < float("inf")):
@@ -201,11 +206,17 @@ class Network:
         workers = self._threads(threads)
         found: list[Chunk] = []
         first, size = engine.step, _FIRST_CHUNK
+        if spikes is not None:
+            synapses = sum(len(w.targets) for w in engine.wires.values())
+            spikes.start({g.name: g.size for g in self.groups.values()}, self.dt, first, synapses)
         with _stopped_by_ctrl_c() as stop:
             while engine.step < first + steps and not stop():
                 count = min(size, first + steps - engine.step, engine.most_steps())
                 start = time.perf_counter()
-                found.append(engine.run(count, workers, self._recorders, set(self.groups)))
+                chunk = engine.run(count, workers, self._recorders, set(self.groups))
+                if spikes is not None:
+                    chunk = spikes.append(chunk)
+                found.append(chunk)
                 took = max(time.perf_counter() - start, 1e-6)
                 size = max(1, min(4 * size, int(count * _CHUNK_TIME / took)))
                 if progress is not None:
@@ -213,7 +224,9 @@ class Network:
         complete = engine.step == first + steps
         if not complete:
             warnings.warn(f"stopped at {engine.step * self.dt:g} ms; the result ends there", stacklevel=2)
-        return gathered(engine, found, self._recorders, (first, engine.step), complete, time.perf_counter() - began)
+        took = time.perf_counter() - began
+        result = gathered(engine, found, self._recorders, (first, engine.step), complete, took)
+        return result if spikes is None else dataclasses.replace(result, spikes={})
 
     def save(self, path: Path | str) -> Path:
         """Write the whole state of the network (neurons, spikes under way, what synapses remember); return the path.
