@@ -73,8 +73,11 @@ class CobaHHConfig(CobaConfig):
     """Neurons with sodium and potassium channels and synaptic conductances (Brette et al. 2007, benchmark 3)."""
 
     duration: float = 500.0
+    """Simulated time in ms."""
     dt: float = 0.05
     """Time step in ms."""
+    solver: Literal["rk4", "midpoint", "exponential-euler"] = "rk4"
+    """How the membrane is integrated; the first is the most accurate and the slowest, and needs dt < 0.1."""
 
 
 __all__ = ["BalancedConfig", "CobaConfig", "CobaHHConfig", "CubaConfig"]

@@ -5,17 +5,20 @@ from __future__ import annotations
 from ..models import TraubMiles
 from ..sim.network import Network
 from ..sim.result import Result
+from ..solvers import RK4, ExponentialEuler, Midpoint
 from .balanced import CobaHHConfig
 from .conductances import WEIGHTS, start, synapses
 from .facts import Fact
 from .measures import activity
 from .wiring import connect_balanced, populations
 
+_SOLVERS = {"rk4": RK4(), "midpoint": Midpoint(), "exponential-euler": ExponentialEuler()}
+
 
 def build(config: CobaHHConfig) -> Network:
     """Traub-Miles neurons of 20,000 square micrometres that rest at -60 mV."""
     net = Network(config.dt, config.seed, config.precision)
-    both = populations(net, config, TraubMiles(e_leak=-60.0))
+    both = populations(net, config, TraubMiles(e_leak=-60.0), _SOLVERS[config.solver])
     connect_balanced(net, config, both, WEIGHTS, synapses())
     start(net, config, both, v_rest=-60.0)
     return net
