@@ -1,5 +1,6 @@
 """Sparse networks of spiking neurons, simulated by passing spikes along their connections."""
 
+from . import statistics
 from .distributions import Distribution, gamma, lognormal, normal, uniform
 from .edges import Edges, Rule, Side
 from .given import from_matrix, from_pairs
@@ -18,5 +19,5 @@ __all__ = [
     "Result", "Rule", "Side", "SpikeSource", "SpikeTrains", "SpikeWriter", "all_to_all", "fixed_in_degree",
     "fixed_out_degree",
     "fixed_probability", "fixed_total", "from_matrix", "from_pairs", "gamma", "lognormal", "normal", "one_to_one",
-    "poisson", "read_spikes", "uniform",
+    "poisson", "read_spikes", "statistics", "uniform",
 ]  # fmt: skip

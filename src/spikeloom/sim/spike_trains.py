@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 
+from ..errors import ParameterError, ShapeError
+from ..units import ms, plain
 
+
+@final
 @dataclasses.dataclass(frozen=True, eq=False)
 class SpikeTrains:
-    """Spikes of ``size`` neurons between ``begin`` and ``end`` (ms): ``neurons[k]`` fired at ``times[k]``.
+    """Spikes of ``size`` neurons after ``begin`` and up to ``end`` (ms): ``neurons[k]`` fired at ``times[k]``.
 
-    ``times`` ascend; of the same time neurons ascend.
+    ``times`` (float64 [K], ms) ascend; of the same time ``neurons`` (int32 [K]) ascend. The two arrays are taken as
+    they are: spikes in any order, from a file or another simulator, go through :meth:`of_arrays`, which checks them.
 
     >>> trains = SpikeTrains.from_steps(np.array([9, 19]), np.array([2, 0]), 0.1, 3, 0.0, 10.0)
     >>> trains.times.tolist(), len(trains), trains.rates().tolist()
@@ -32,34 +37,123 @@ class SpikeTrains:
         """From the steps in which spikes fell, in order; a spike belongs to the end of its step."""
         return cls((steps + 1) * dt, neurons, size, begin, end)
 
+    @classmethod
+    def of_arrays(cls, times: Any, neurons: Any, size: int, begin: float, end: float) -> SpikeTrains:
+        """From times in ms and neurons in any order, both [K].
+
+        Raises ShapeError where they differ in length, ParameterError for neurons that there are not and times outside.
+
+        >>> SpikeTrains.of_arrays([2.0, 1.0], [0, 1], 2, 0.0, 10.0).neurons.tolist()
+        [1, 0]
+        """
+        at, who = np.asarray(plain(times, ms, "times"), np.float64), np.asarray(neurons)
+        if at.ndim != 1 or at.shape != who.shape:
+            raise ShapeError("times and neurons of spikes", got=f"{at.shape} and {who.shape}", expected="twice [K]")
+        if not (isinstance(size, int) and size >= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("size", got=size, expected="a number of neurons, at least 1")
+        _check_stretch(begin, end)
+        if at.size:
+            if who.dtype.kind not in "iu" or who.min() < 0 or who.max() >= size:
+                got = f"{who.min()} to {who.max()}"
+                raise ParameterError("neurons of spikes", got=got, expected=f"whole numbers from 0 to {size - 1}")
+            late = _past(end)
+            outside = ~((at >= begin) & (at <= late))  # also what is not a number
+            if outside.any():
+                expected = f"times from {begin:g} to {end:g} ms"
+                raise ParameterError("times of spikes", got=f"{at[outside][0]:g} ms", expected=expected)
+        order = np.lexsort((who, at))
+        return cls(at[order], who[order].astype(np.int32), size, float(begin), float(end))
+
     def __len__(self) -> int:
         return len(self.times)
 
+    @property
+    def duration(self) -> float:
+        """The length of the observation in ms."""
+        return self.end - self.begin
+
     def of(self, neuron: int) -> np.ndarray:
-        """Times of one neuron's spikes."""
+        """Times of one neuron's spikes. For those of many, see :meth:`by_neuron`."""
+        if not 0 <= neuron < self.size:
+            raise ParameterError("neuron", got=neuron, expected=f"a whole number from 0 to {self.size - 1}")
         return self.times[self.neurons == neuron]
 
+    def by_neuron(self) -> tuple[np.ndarray, np.ndarray]:
+        """Times sorted by neuron [K], and where each neuron's begin in them [size + 1].
+
+        >>> times, starts = SpikeTrains.of_arrays([1.0, 2.0, 3.0], [1, 0, 1], 2, 0.0, 4.0).by_neuron()
+        >>> times[starts[1] : starts[2]].tolist()
+        [1.0, 3.0]
+        """
+        order = np.argsort(self.neurons, kind="stable")
+        starts = np.zeros(self.size + 1, np.int64)
+        np.cumsum(self.counts(), out=starts[1:])
+        return self.times[order], starts
+
     def window(self, begin: float, end: float) -> SpikeTrains:
-        """The spikes after ``begin`` and up to ``end``."""
-        a, b = np.searchsorted(self.times, [begin, end], side="right")
-        return SpikeTrains(self.times[a:b], self.neurons[a:b], self.size, begin, end)
+        """The spikes after ``begin`` and up to ``end``, as an observation of that length.
+
+        Raises ParameterError for a window that is empty or reaches beyond the observation, where nobody looked.
+        """
+        _check_stretch(begin, end)
+        if begin < self.begin - _slack(self.begin) or end > _past(self.end):
+            expected = f"within {self.begin:g} to {self.end:g} ms"
+            raise ParameterError("a window of spikes", got=f"{begin:g} to {end:g} ms", expected=expected)
+        # A time is a whole number of steps but for rounding: 3 * 0.1 belongs to a window that ends at 0.3.
+        a = np.searchsorted(self.times, _past(begin), side="right") if begin > _past(self.begin) else 0
+        b = np.searchsorted(self.times, _past(end), side="right")
+        return SpikeTrains(self.times[a:b], self.neurons[a:b], self.size, float(begin), float(end))
 
     def counts(self) -> np.ndarray:
-        """Spikes of each neuron."""
+        """Spikes of each neuron, int64 [size]."""
         return np.bincount(self.neurons, minlength=self.size)
 
     def rates(self) -> np.ndarray:
-        """Rate of each neuron in Hz."""
-        return self.counts() / (self.end - self.begin) * 1e3
+        """Rate of each neuron in Hz, [size]."""
+        return self.counts() / self.duration * 1e3
 
     def rate(self) -> float:
-        """Mean rate in Hz."""
-        return float(len(self) / self.size / (self.end - self.begin) * 1e3)
+        """Mean rate of a neuron in Hz."""
+        return float(len(self) / self.size / self.duration * 1e3)
 
     def select(self, neurons: Any) -> SpikeTrains:
-        """The spikes of some neurons, which keep their numbers."""
-        kept = np.isin(self.neurons, np.asarray(neurons))
-        return dataclasses.replace(self, times=self.times[kept], neurons=self.neurons[kept])
+        """The spikes of some neurons (indices, a slice or a mask), numbered from 0 in the order given.
+
+        Raises ParameterError for neurons that there are not, and for none or twice the same.
+
+        >>> SpikeTrains.of_arrays([1.0, 2.0, 3.0], [0, 1, 2], 3, 0.0, 4.0).select([2, 0]).neurons.tolist()
+        [1, 0]
+        """
+        try:
+            chosen = np.atleast_1d(np.arange(self.size)[neurons if isinstance(neurons, slice) else np.asarray(neurons)])
+        except IndexError as error:
+            expected = f"indices below {self.size}"
+            raise ParameterError("neurons to select", got=str(error), expected=expected) from None
+        numbers = np.full(self.size, -1, np.int32)
+        numbers[chosen] = np.arange(len(chosen))
+        if not len(chosen) or np.count_nonzero(numbers >= 0) < len(chosen):
+            raise ParameterError("neurons to select", got=neurons, expected="at least one, each once")
+        named = numbers[self.neurons]
+        kept = named >= 0
+        times, renamed = self.times[kept], named[kept]
+        if (np.diff(chosen) < 0).any():  # another order: of the same time neurons have to ascend again
+            order = np.lexsort((renamed, times))
+            times, renamed = times[order], renamed[order]
+        return SpikeTrains(times, renamed, len(chosen), self.begin, self.end)
+
+
+def _slack(time: float) -> float:
+    """By how much rounding may move a time that is a whole number of steps."""
+    return 1e-9 + 1e-12 * abs(time)
+
+
+def _past(time: float) -> float:
+    return time + _slack(time)
+
+
+def _check_stretch(begin: float, end: float) -> None:
+    if not -np.inf < begin < end < np.inf:
+        raise ParameterError("a stretch of time", got=f"{begin:g} to {end:g} ms", expected="finite, begin before end")
 
 
 __all__ = ["SpikeTrains"]
