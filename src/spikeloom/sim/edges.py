@@ -7,6 +7,10 @@ import dataclasses
 
 import numpy as np
 
+from ..errors import ParameterError, ShapeError
+
+_CHUNK = 2**20  # edges that are looked at together
+
 
 @dataclasses.dataclass(frozen=True)
 class Side:
@@ -29,6 +33,44 @@ class Edges:
     weights: np.ndarray | None = None
     delays: np.ndarray | None = None
 
+    def check(self, pre: Side, post: Side) -> None:
+        """Raise ShapeError or ParameterError unless these are rows of edges from ``pre`` to ``post``.
+
+        Kernels follow edges without looking at bounds, so the edges of a rule are checked before they are used.
+
+        >>> Edges(np.array([0, 1]), np.array([3], np.int32)).check(Side(1), Side(3))
+        Traceback (most recent call last):
+        ...
+        spikeloom.errors.ParameterError: targets of edges: got 3, expected 0 to 2
+        """
+        count = self.targets.size
+        kinds = (("starts", self.starts, np.int64, pre.size + 1), ("targets", self.targets, np.int32, count))
+        numbers = (("weights", self.weights, np.float64, count), ("delays", self.delays, np.float64, count))
+        for name, array, dtype, size in (*kinds, *numbers):
+            if array is not None and (array.dtype != dtype or array.shape != (size,)):
+                got = f"{array.dtype} {list(array.shape)}"
+                raise ShapeError(f"{name} of edges", got=got, expected=f"{np.dtype(dtype)} [{size}]")
+            if array is not None and not array.flags.c_contiguous:
+                raise ShapeError(f"{name} of edges", got="every so many numbers", expected="a contiguous array")
+        if self.starts[0] != 0 or self.starts[-1] != count or (np.diff(self.starts) < 0).any():
+            expected = f"numbers that rise from 0 to {count}"
+            raise ParameterError("starts of edges", got=f"{self.starts[0]} ... {self.starts[-1]}", expected=expected)
+        if count and not 0 <= (low := int(self.targets.min())) <= (high := int(self.targets.max())) < post.size:
+            raise ParameterError("targets of edges", got=low if low < 0 else high, expected=f"0 to {post.size - 1}")
+        self._check_ascending()
+
+    def _check_ascending(self) -> None:
+        for first in range(0, self.targets.size - 1, _CHUNK):
+            part = self.targets[first : first + _CHUNK + 1]
+            falls = np.flatnonzero(part[1:] < part[:-1]) + first + 1
+            if falls.size:
+                rows = np.searchsorted(self.starts, falls, side="right") - 1
+                inside = falls[self.starts[rows] != falls]
+                if inside.size:
+                    row = int(np.searchsorted(self.starts, inside[0], side="right")) - 1
+                    mend = "Sort the targets of each source, and their weights and delays with them."
+                    raise ParameterError(f"targets of source {row} are out of order", mend=mend)
+
 
 class Rule(abc.ABC):
     """How two groups are connected.
@@ -41,8 +83,8 @@ class Rule(abc.ABC):
         """The edges from ``pre`` to ``post``; ``same`` says that these are one group."""
 
     @abc.abstractmethod
-    def expected(self, pre: int, post: int) -> float:
-        """How many edges there will be between groups of these sizes, about."""
+    def expected(self, pre: Side, post: Side) -> float:
+        """How many edges there will be between these, about."""
 
 
 __all__ = ["Edges", "Rule", "Side"]

@@ -81,7 +81,7 @@ class Projection:
     @property
     def expected(self) -> float:
         """How many synapses there will be, about."""
-        return self.rule.expected(self.pre.size, self.post.size)
+        return self.rule.expected(self.pre.side, self.post.side)
 
     @property
     def weighted(self) -> bool:
@@ -98,7 +98,9 @@ class Projection:
         """The edges, drawn once."""
         if self._edges is None:
             same = self.pre is self.post
-            self._edges = self.rule.edges(self.pre.side, self.post.side, same, self._key("edges"))
+            found = self.rule.edges(self.pre.side, self.post.side, same, self._key("edges"))
+            found.check(self.pre.side, self.post.side)
+            self._edges = found
         return self._edges
 
     @property
@@ -151,7 +153,7 @@ class Projection:
     def _numbers(self, what: str, given: Any, unit: Unit) -> np.ndarray:
         """One number, or one for each edge, as float64."""
         if isinstance(given, Distribution):
-            found = given.draw(self._key(what), self.size)
+            found = given.along(self._key(what), self.edges, self.pre.side, self.post.side)
         else:
             found = np.atleast_1d(np.asarray(plain(given, unit, what), np.float64))
         if found.shape not in ((1,), (self.size,)):

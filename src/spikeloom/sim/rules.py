@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import ParameterError
-from ..kernels.connect.draw import bernoulli, by_source, choices
+from ..kernels.connect.bernoulli import bernoulli
+from ..kernels.connect.choose import incoming, outgoing, spread
 from ..kernels.random import key_of
 from .edges import Edges, Rule, Side
+
+_MOST = 2**31 - 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,24 +21,29 @@ class _AllToAll(Rule):
     autapses: bool
 
     def edges(self, pre: Side, post: Side, same: bool, key: int) -> Edges:
-        skip = same and not self.autapses
-        starts = np.arange(pre.size + 1, dtype=np.int64) * (post.size - skip)
-        rows = np.broadcast_to(np.arange(post.size, dtype=np.int32), (pre.size, post.size))
-        return Edges(starts, rows[~np.eye(pre.size, dtype=bool)] if skip else rows.reshape(-1))
+        width = post.size - (same and not self.autapses)
+        rows = np.empty((pre.size, width), np.int32)
+        rows[:] = np.arange(width, dtype=np.int32)
+        if width < post.size:
+            for source in range(pre.size):
+                rows[source, source:] += 1
+        return Edges(np.arange(pre.size + 1, dtype=np.int64) * width, rows.reshape(-1))
 
-    def expected(self, pre: int, post: int) -> float:
-        return float(pre) * post
+    def expected(self, pre: Side, post: Side) -> float:
+        return float(pre.size) * post.size
 
 
 @dataclasses.dataclass(frozen=True)
 class _OneToOne(Rule):
     def edges(self, pre: Side, post: Side, same: bool, key: int) -> Edges:
         if pre.size != post.size:
-            raise ParameterError("one_to_one", got=f"groups of {pre.size} and {post.size}", expected="equal sizes")
+            mend = "Use fixed_in_degree(1) or from_pairs."
+            got = f"groups of {pre.size} and {post.size}"
+            raise ParameterError("one_to_one", got=got, expected="equal sizes", mend=mend)
         return Edges(np.arange(pre.size + 1, dtype=np.int64), np.arange(pre.size, dtype=np.int32))
 
-    def expected(self, pre: int, post: int) -> float:
-        return float(pre)
+    def expected(self, pre: Side, post: Side) -> float:
+        return float(pre.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,14 +52,12 @@ class _FixedProbability(Rule):
     autapses: bool
 
     def edges(self, pre: Side, post: Side, same: bool, key: int) -> Edges:
-        if self.p == 0.0:
-            return Edges(np.zeros(pre.size + 1, np.int64), np.empty(0, np.int32))
         if self.p == 1.0:
             return _AllToAll(self.autapses).edges(pre, post, same, key)
         return Edges(*bernoulli(pre.size, post.size, self.p, same and not self.autapses, key))
 
-    def expected(self, pre: int, post: int) -> float:
-        return self.p * pre * post
+    def expected(self, pre: Side, post: Side) -> float:
+        return self.p * pre.size * post.size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +69,11 @@ class _FixedInDegree(Rule):
     def edges(self, pre: Side, post: Side, same: bool, key: int) -> Edges:
         skip = same and not self.autapses
         _check_choices("fixed_in_degree", self.count, pre.size - skip, self.multapses, "sources")
-        sources = choices(post.size, pre.size, self.count, skip, not self.multapses, key)
-        return Edges(*by_source(sources, None, pre.size, max(self.count, 1)))
+        counts = np.full(post.size, self.count, np.int32)
+        return Edges(*incoming(pre.size, counts, skip, not self.multapses, key))
 
-    def expected(self, pre: int, post: int) -> float:
-        return float(self.count) * post
+    def expected(self, pre: Side, post: Side) -> float:
+        return float(self.count) * post.size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,80 +85,103 @@ class _FixedOutDegree(Rule):
     def edges(self, pre: Side, post: Side, same: bool, key: int) -> Edges:
         skip = same and not self.autapses
         _check_choices("fixed_out_degree", self.count, post.size - skip, self.multapses, "targets")
-        targets = choices(pre.size, post.size, self.count, skip, not self.multapses, key)
-        targets.sort(axis=1)
+        targets = outgoing(pre.size, post.size, self.count, skip, not self.multapses, key)
         return Edges(np.arange(pre.size + 1, dtype=np.int64) * self.count, targets.reshape(-1))
 
-    def expected(self, pre: int, post: int) -> float:
-        return float(self.count) * pre
+    def expected(self, pre: Side, post: Side) -> float:
+        return float(self.count) * pre.size
 
 
 @dataclasses.dataclass(frozen=True)
 class _FixedTotal(Rule):
     count: int
     autapses: bool
+    multapses: bool
 
     def edges(self, pre: Side, post: Side, same: bool, key: int) -> Edges:
         skip = same and not self.autapses
-        if self.count and skip and pre.size == 1:
-            raise ParameterError("fixed_total", got="one neuron", expected="autapses=True: there is no other pair")
-        targets = choices(self.count, post.size, 1, False, False, key_of(key, "targets")).reshape(-1)
-        span = pre.size - skip
-        sources = choices(self.count, span, 1, False, False, key_of(key, "sources")).reshape(-1)
-        if skip:  # the source is drawn among the others
-            sources = sources + (sources >= targets)
-        order = np.argsort(targets, kind="stable")
-        return Edges(*by_source(sources[order], targets[order], pre.size))
+        there = pre.size - skip
+        _check_choices("fixed_total", self.count, there * post.size, self.multapses, "pairs")
+        # How many sources each target has, then which: every pair is equally likely.
+        counts = spread(self.count, post.size, None if self.multapses else there, key_of(key, "targets"))
+        return Edges(*incoming(pre.size, counts, skip, not self.multapses, key_of(key, "sources")))
 
-    def expected(self, pre: int, post: int) -> float:
+    def expected(self, pre: Side, post: Side) -> float:
         return float(self.count)
 
 
 def all_to_all(*, autapses: bool = True) -> Rule:
-    """Every source to every target.
+    """Every source to every target; without ``autapses`` no neuron of a group to itself.
 
     >>> all_to_all().edges(Side(2), Side(3), False, 0).targets.tolist()
     [0, 1, 2, 0, 1, 2]
+    >>> all_to_all(autapses=False).edges(Side(3), Side(3), True, 0).targets.tolist()
+    [1, 2, 0, 2, 0, 1]
     """
     return _AllToAll(autapses)
 
 
 def one_to_one() -> Rule:
-    """Source k to target k; both groups have the same size (else ParameterError)."""
+    """Source k to target k; both groups have the same size (else ParameterError).
+
+    >>> one_to_one().edges(Side(3), Side(3), False, 0).targets.tolist()
+    [0, 1, 2]
+    """
     return _OneToOne()
 
 
 def fixed_probability(p: float, *, autapses: bool = True) -> Rule:
-    """Each pair with probability ``p``, independently (Bernoulli). Raises ParameterError for a ``p`` outside [0, 1].
+    """Each pair with probability ``p``, independently (Bernoulli); never a pair twice.
 
-    >>> fixed_probability(0.1).expected(100, 50)
+    Raises ParameterError for a ``p`` outside [0, 1].
+
+    >>> fixed_probability(0.1).expected(Side(100), Side(50))
     500.0
     """
-    if not 0.0 <= p <= 1.0:
-        raise ParameterError("fixed_probability", got=p, expected="a probability from 0 to 1")
-    return _FixedProbability(float(p), autapses)
+    return _FixedProbability(probability("fixed_probability", p), autapses)
 
 
 def fixed_in_degree(count: int, *, autapses: bool = True, multapses: bool = True) -> Rule:
     """``count`` sources for each target, evenly drawn; with ``multapses`` one may be drawn several times.
 
     Raises ParameterError for counts below 0, and for more distinct sources than there are.
+
+    >>> edges = fixed_in_degree(4).edges(Side(10), Side(3), False, key=1)
+    >>> np.bincount(edges.targets).tolist()
+    [4, 4, 4]
     """
-    return _FixedInDegree(_count("fixed_in_degree", count), autapses, multapses)
+    return _FixedInDegree(_count("fixed_in_degree", count, _MOST), autapses, multapses)
 
 
 def fixed_out_degree(count: int, *, autapses: bool = True, multapses: bool = True) -> Rule:
-    """``count`` targets for each source, evenly drawn; flags and errors as in :func:`fixed_in_degree`."""
-    return _FixedOutDegree(_count("fixed_out_degree", count), autapses, multapses)
+    """``count`` targets for each source, evenly drawn; flags and errors as in :func:`fixed_in_degree`.
+
+    >>> fixed_out_degree(4).edges(Side(3), Side(10), False, key=1).starts.tolist()
+    [0, 4, 8, 12]
+    """
+    return _FixedOutDegree(_count("fixed_out_degree", count, _MOST), autapses, multapses)
 
 
-def fixed_total(count: int, *, autapses: bool = True) -> Rule:
-    """``count`` pairs in all, evenly drawn; a pair may be drawn several times."""
-    return _FixedTotal(_count("fixed_total", count), autapses)
+def fixed_total(count: int, *, autapses: bool = True, multapses: bool = True) -> Rule:
+    """``count`` pairs in all, evenly drawn; with ``multapses`` a pair may be drawn several times.
+
+    Raises ParameterError for counts below 0, and for more distinct pairs than there are.
+
+    >>> len(fixed_total(25).edges(Side(10), Side(10), True, key=1).targets)
+    25
+    """
+    return _FixedTotal(_count("fixed_total", count), autapses, multapses)
 
 
-def _count(label: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+def probability(label: str, value: Any) -> float:
+    """A number from 0 to 1; raises ParameterError for any other."""
+    if not (isinstance(value, (int, float, np.number)) and 0.0 <= float(value) <= 1.0):
+        raise ParameterError(label, got=value, expected="a probability from 0 to 1")
+    return float(value)
+
+
+def _count(label: str, value: Any, most: float = float("inf")) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value <= most:
         raise ParameterError(label, got=value, expected="a whole number of at least 0")
     return int(value)
 
@@ -165,4 +194,7 @@ def _check_choices(label: str, count: int, there: int, multapses: bool, what: st
         raise ParameterError(label, got=f"{count} distinct {what}", expected=f"at most {there}", mend=mend)
 
 
-__all__ = ["all_to_all", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total", "one_to_one"]
+__all__ = [
+    "all_to_all", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total", "one_to_one",
+    "probability",
+]  # fmt: skip
