@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 import scipy.integrate
 
+import spikeloom as sl
 from spikeloom.cli.app import main
-from spikeloom.errors import ConfigError, FileError
+from spikeloom.errors import ConfigError, FileError, ParameterError
 from spikeloom.networks import NETWORKS, NetworkConfig
 from spikeloom.networks.facts import Fact
 from spikeloom.sim.network import Network
@@ -259,6 +260,29 @@ def test_a_touch_of_the_worm_spreads_on_any_number_of_threads() -> None:
     np.testing.assert_array_equal(one.spikes["cells"].times, two.spikes["cells"].times)
     np.testing.assert_array_equal(one.spikes["cells"].neurons, two.spikes["cells"].neurons)
     assert len(np.unique(one.spikes["cells"].neurons)) > 50
+
+
+# -- pictures
+
+
+def test_pictures_of_a_result() -> None:
+    _, result, _ = simulated("cuba", duration=300.0)
+    figure = sl.plot.raster(result, title="cuba")
+    rows = [axes.lines[0].get_ydata() for axes in figure.axes]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["exc (320 of 3,200)", "inh (80 of 800)"]
+    chosen = np.linspace(0, 3199, 320).round().astype(int)
+    assert len(rows[0]) == np.isin(result.spikes["exc"].neurons, chosen).sum()
+    assert rows[0].min() >= 0
+    assert rows[0].max() < 320
+    figure = sl.plot.population_rates(result, bin=10.0)
+    shown = figure.axes[1].patches[0].get_data()
+    assert len(shown.values) == 30
+    # Each bin of 10 ms and 800 neurons: 1 spike is 0.125 Hz.
+    assert shown.values.sum() / 0.125 == pytest.approx(len(result.spikes["inh"]), abs=3)
+    with pytest.raises(ParameterError, match="bin"):
+        sl.plot.population_rates(result, bin=0.0)
+    with pytest.raises(ParameterError, match="no population"):
+        sl.plot.population_raster(dataclasses.replace(result, spikes={}))
 
 
 # -- the command

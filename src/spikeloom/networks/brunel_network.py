@@ -9,7 +9,7 @@ from ..sim.result import Result
 from ..sim.rules import fixed_in_degree
 from .brunel import BrunelConfig
 from .facts import Fact
-from .measures import activity, after_transient, oscillation
+from .measures import activity, after_transient, rhythm
 
 _THRESHOLD, _TAU = 20.0, 20.0  # mV, ms
 _EXCITATORY, _INHIBITORY, _FROM_EXC, _FROM_INH = 10_000, 2_500, 1_000, 250
@@ -42,13 +42,13 @@ def build(config: BrunelConfig) -> Network:
 
 def facts(config: BrunelConfig, result: Result) -> dict[str, Fact]:
     """Rates, irregularity and the rhythm of the population, beside those of NEST."""
-    peak = oscillation(after_transient(config, result, "exc"))
+    peak = rhythm(after_transient(config, result, "exc"))
     if not config.published:
         return {**activity(config, result), "peak of the spectrum": Fact(peak, "Hz")}
     exc, inh, share, cv, known = _PUBLISHED[config.state]
-    rhythm = Fact(peak, "Hz")
+    fact = Fact(peak, "Hz")
     if known is not None:
         usual, low, high = known
-        rhythm = Fact(peak, "Hz", usual, low, high, _SOURCE)
+        fact = Fact(peak, "Hz", usual, low, high, _SOURCE)
     found = activity(config, result, rates={"exc": exc, "inh": inh}, spread=share * exc, cv=cv, source=_SOURCE)
-    return {**found, "peak of the spectrum": rhythm}
+    return {**found, "peak of the spectrum": fact}

@@ -17,11 +17,12 @@ from ..sim.groups import Population
 from ..sim.network import Network
 from ..sim.result import Result
 from ..sim.rules import all_to_all
+from ..sim.statistics import binned
 from ..solvers import SequentialEuler
 from ..units import membrane_current as current
 from .facts import Fact
 from .izhikevich_2003 import Izhikevich2003Config
-from .measures import BOTH, activity, after_transient, binned
+from .measures import BOTH, activity, after_transient
 
 _NOISE = {"exc": 5.0, "inh": 2.0}  # standard deviation, mV/ms
 _TOP = {"exc": 0.5, "inh": -1.0}  # weights lie between 0 and this

@@ -8,7 +8,9 @@ from .dynamics import bifurcations, gating, phase_plane
 from .learning import confusion, curves
 from .networks import raster
 from .neurons import TraceLike, fi_curve, trace
+from .populations import population_raster, population_rates
 
 __all__ = [
-    "TraceLike", "bifurcations", "confusion", "curves", "fi_curve", "gating", "phase_plane", "raster", "trace",
+    "TraceLike", "bifurcations", "confusion", "curves", "fi_curve", "gating", "phase_plane", "population_raster",
+    "population_rates", "raster", "trace",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from ..errors import ParameterError, ShapeError, SpikeError
 from ..report.palette import cycle
 from ._frame import WIDTH, as_array, headline, label, new_figure, style
+from .populations import population_raster
 
 
 def raster(spikes: Any, dt: float = 1.0, *, title: str = "") -> Figure:
@@ -19,7 +20,8 @@ def raster(spikes: Any, dt: float = 1.0, *, title: str = "") -> Figure:
 
     Args:
         spikes: 0/1 of shape [T, N] (array or tensor), or a mapping from layer name to such arrays,
-            drawn from top to bottom. Time step t is drawn at ``t * dt``.
+            drawn from top to bottom. Time step t is drawn at ``t * dt``. Or the result of
+            ``sl.sim.Network.run``, drawn by :func:`~spikeloom.plot.population_raster`.
         dt: length of a time step in ms.
         title: written above the picture.
 
@@ -31,6 +33,8 @@ def raster(spikes: Any, dt: float = 1.0, *, title: str = "") -> Figure:
     >>> [axes.get_ylabel() for axes in figure.axes], figure.axes[-1].get_xlabel()
     (['neuron', 'neuron'], 'time (ms)')
     """
+    if hasattr(spikes, "spikes") and hasattr(spikes, "synapses"):
+        return population_raster(spikes, title=title)
     if not dt > 0:
         raise ParameterError("dt is out of range", got=dt, expected="> 0 ms")
     layers = spikes if isinstance(spikes, Mapping) else {"": spikes}

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..errors import ParameterError
 from ..report.palette import cycle
-from ..sim.result import Result
 from ..units import ms, plain
 from ._frame import WIDTH, headline, label, new_figure, style
 
+if TYPE_CHECKING:
+    from ..sim.result import Result
+
 _MOST_ROWS, _MOST_DOTS = 400, 100_000  # neurons and spikes of a picture
-_FEWEST_ROWS = 10
+_FEWEST_ROWS, _CROWDED = 10, 20_000
 
 
 def population_raster(result: Result, *, title: str = "") -> Figure:
@@ -32,13 +36,12 @@ def population_raster(result: Result, *, title: str = "") -> Figure:
         style(ax, grid=False)
         late = times >= begin
         height = heights[index] * 72 / rows[name]
-        mark = ax.plot(
-            times[late], places[late], "|", color=cycle(index), markeredgewidth=0.6,
-            markersize=float(np.clip(height, 1.2, 7.0)),
-        )  # fmt: skip
+        smallest = 2.0 if late.sum() < _CROWDED else 1.2
+        tall = float(np.clip(0.8 * height, smallest, 7.0))
+        mark = ax.plot(times[late], places[late], "|", color=cycle(index), markeredgewidth=0.8, markersize=tall)
         mark[0].set_rasterized(True)
         ax.set_ylim(-0.5, rows[name] - 0.5)
-        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(max(1, round(2.5 * heights[index])), integer=True, min_n_ticks=1))
         size = result.spikes[name].size
         label(ax, ylabel="neuron", title=name if rows[name] == size else f"{name} ({rows[name]} of {size:,})")
     axes[-1].set_xlim(begin, result.end)
@@ -63,7 +66,7 @@ def population_rates(result: Result, *, bin: object = 5.0, title: str = "") -> F
         style(ax)
         if len(edges) > 1:
             spikes = np.histogram(trains.times, edges)[0]
-            ax.stairs(1e3 * spikes / (width * trains.size), edges, color=cycle(index), linewidth=1.2)
+            ax.stairs(1e3 * spikes / (width * trains.size), edges, color=cycle(index), linewidth=1.2, baseline=None)
         ax.set_ylim(bottom=0.0)
         label(ax, ylabel="rate (Hz)", title=name)
     axes[-1].set_xlim(result.begin, result.end)
