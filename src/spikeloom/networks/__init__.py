@@ -10,6 +10,7 @@ from .brunel import BrunelConfig
 from .c_elegans import CElegansConfig
 from .config import NetworkConfig
 from .izhikevich_2003 import Izhikevich2003Config
+from .microcircuit import MicrocircuitConfig
 from .named import NamedNetwork
 from .ring import RingConfig
 
@@ -45,6 +46,12 @@ NETWORKS = (
         "spikeloom.networks.izhikevich_2003_network",
     ),
     NamedNetwork(
+        "microcircuit",
+        "four layers of cortex, 77,169 neurons and 299 million synapses at full size (--scale 1)",
+        MicrocircuitConfig,
+        "spikeloom.networks.microcircuit_network",
+    ),
+    NamedNetwork(
         "ring", "a spike that runs around a ring of 20 neurons", RingConfig, "spikeloom.networks.ring_network"
     ),
     NamedNetwork(
@@ -57,5 +64,5 @@ NETWORKS = (
 
 __all__ = [
     "NETWORKS", "BrunelConfig", "CElegansConfig", "CobaConfig", "CobaHHConfig", "CubaConfig", "NamedNetwork",
-    "Izhikevich2003Config", "NetworkConfig", "RingConfig",
+    "Izhikevich2003Config", "MicrocircuitConfig", "NetworkConfig", "RingConfig",
 ]  # fmt: skip

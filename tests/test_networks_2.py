@@ -1,0 +1,119 @@
+"""Microcircuit, synfire chain, liquid state machine: against NEST, Brian2, closed forms and counts by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from spikeloom.cli.app import main
+from spikeloom.networks import NETWORKS
+from spikeloom.networks.facts import Fact
+from spikeloom.sim.network import Network
+from spikeloom.sim.result import Result
+
+
+def configured(name: str, **changes: Any) -> tuple[Any, Any]:
+    """Module and configuration of a network."""
+    entry = next(n for n in NETWORKS if n.name == name)
+    return importlib.import_module(entry.module), dataclasses.replace(entry.configure(), **changes)
+
+
+def simulated(name: str, threads: int = 1, **changes: Any) -> tuple[Network, Result, dict[str, Fact]]:
+    """A network, what it did, and its figures."""
+    module, config = configured(name, **changes)
+    net: Network = module.build(config)
+    result = net.run(config.duration, threads=threads)
+    return net, result, module.facts(config, result)
+
+
+def outside(facts: dict[str, Fact]) -> dict[str, Fact]:
+    """Figures that are not in the published range."""
+    return {what: fact for what, fact in facts.items() if fact.within is False}
+
+
+def same_spikes(one: Result, two: Result) -> bool:
+    return all(
+        np.array_equal(one.spikes[g].times, two.spikes[g].times)
+        and np.array_equal(one.spikes[g].neurons, two.spikes[g].neurons)
+        for g in one.spikes
+    )
+
+
+# -- microcircuit
+
+
+def test_the_full_microcircuit_has_the_published_numbers() -> None:
+    module, config = configured("microcircuit", scale=1.0)
+    assert sum(module.sizes(config)) == 77_169
+    numbers = module.synapses(config)
+    assert numbers.sum() == 298_880_968
+    assert round(numbers.sum() / 77_169) == 3873
+    assert module.psc() == pytest.approx(87.81, abs=0.005)
+    currents = [561.97, 526.85, 737.59, 667.34, 702.47, 667.34, 1018.58, 737.59]
+    assert module.constant_currents(config) == pytest.approx(currents, abs=0.01)
+    # 9 bytes a synapse, said before anything is drawn; drawing needs some more.
+    assert 9 * 298_880_968 < module.build(config).memory() < 5 * 2**30
+
+
+def test_the_postsynaptic_potential_peaks_at_the_given_height() -> None:
+    module, _ = configured("microcircuit")
+    t = np.linspace(0.0, 20.0, 200_001)
+    potential = module.psc() / 250.0 / (1 / 0.5 - 1 / 10.0) * (np.exp(-t / 10.0) - np.exp(-t / 0.5))
+    assert potential.max() == pytest.approx(0.15, rel=1e-7)
+
+
+def test_a_tenth_of_the_microcircuit_fires_as_in_nest() -> None:
+    net, _, facts = simulated("microcircuit")
+    assert sum(p.size for p in net.projections.values()) == facts["synapses"].value
+    assert facts["synapses"].value == pytest.approx(298_880_968 / 100, abs=32)
+    assert sum(f.published is not None for f in facts.values()) == 8
+    assert outside(facts) == {}
+    first = net.projections["L4E to L23E"]
+    assert first.weights.mean() == pytest.approx(2 * 87.81 / np.sqrt(0.1), rel=0.002)
+    assert first.weights.std() == pytest.approx(0.1 * first.weights.mean(), rel=0.02)
+    assert net.projections["L4I to L23E"].weights.mean() == pytest.approx(-4 * 87.81 / np.sqrt(0.1), rel=0.002)
+    assert first.steps.min() == 1
+    # Normal of mean 1.5 and deviation 0.75, cut at 0.1 ms: moments of the truncated distribution.
+    assert 0.1 * first.steps.mean() == pytest.approx(1.5 + 0.75 * 0.0720, abs=0.01)
+
+
+def test_less_of_the_microcircuit_keeps_the_mean_input() -> None:
+    # Mean current at the published rates, by sums over synapses, is the same at any number of them.
+    module, _ = configured("microcircuit")
+    means = []
+    for degrees in (1.0, 0.3, 0.1):
+        _, config = configured("microcircuit", in_degree_scale=degrees, background="dc")
+        synapses = module.full_synapses() * degrees / module.SIZES[:, None]
+        recurrent = (module.weights() / np.sqrt(degrees) * synapses) @ module.RATES * 0.5e-3
+        means.append(recurrent + module.constant_currents(config))
+    np.testing.assert_allclose(means[1:], [means[0]] * 2, rtol=1e-12)
+
+
+def test_threads_do_not_change_the_microcircuit() -> None:
+    changes = {"scale": 0.03, "duration": 100.0, "discard": 0.0}
+    one, two = (simulated("microcircuit", threads=n, **changes)[1] for n in (1, 2))
+    assert sum(map(len, one.spikes.values())) > 100
+    assert same_spikes(one, two)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["microcircuit", "--scale", "0"], "scale is out of range"),
+        (["microcircuit", "--scale", "2"], "scale is out of range"),
+        (["microcircuit", "--in-degree-scale", "-1"], "in_degree_scale is out of range"),
+        (["microcircuit", "--background", "noise"], "poisson"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_options_are_refused(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", *arguments, "--out", str(tmp_path)]) == 2
+    assert says in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
