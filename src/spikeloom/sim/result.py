@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
+from ..errors import FileError
+from ..storage.checkpoint import load_checkpoint, save_checkpoint
+from ..storage.files import Opener, open_new
 from .engine import Chunk, Engine
 from .recorders import Recorder
 from .spike_trains import SpikeTrains
+from .statistics import cv
+
+_KIND = "result of a network"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recorded:
-    """``values`` [T, K] of a state at ``times`` [T] in ms, of the neurons [K]."""
+    """``values`` [T, K] of a state, in ``unit``, at ``times`` [T] in ms, of the neurons [K]."""
 
     times: np.ndarray
     neurons: np.ndarray
     values: np.ndarray
+    unit: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,6 +37,13 @@ class Result:
     """Spikes by group and recorded states by population and state, between ``begin`` and ``end`` (ms).
 
     ``complete`` is False where the run was stopped; ``wall_time`` is in seconds; ``synapses`` counts all of them.
+
+    >>> import tempfile, spikeloom as sl
+    >>> net = sl.sim.Network(dt=0.1, seed=1)
+    >>> _ = net.spikes([1.0, 3.0], [0, 1], 2, name="source")
+    >>> result = net.run(10.0)
+    >>> Result.load(result.save(tempfile.mkdtemp())).spikes["source"].times.tolist()
+    [1.0, 3.0]
     """
 
     spikes: dict[str, SpikeTrains]
@@ -36,6 +54,62 @@ class Result:
     complete: bool
     wall_time: float
     synapses: int
+
+    def summary(self) -> str:
+        """A few lines: each group's size, spikes, mean rate, and the mean CV of its intervals."""
+        spent = f"{self.wall_time:.2f} s" + ("" if self.complete else ", stopped before its end")
+        lines = [f"{self.begin:g} to {self.end:g} ms in {spent}; {self.synapses:,} synapses"]
+        for name, trains in self.spikes.items():
+            line = f"  {name}: {trains.size:,} neurons, {len(trains):,} spikes"
+            if trains.duration > 0.0:
+                line += f", {trains.rate():.4g} Hz"
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # nobody may have spikes enough
+                regularity = float(np.nanmean(cv(trains)))
+            lines.append(line + (f", CV {regularity:.3g}" if np.isfinite(regularity) else ""))
+        return "\n".join(lines)
+
+    def save(self, path: Path | str, *, open_file: Opener = open_new) -> Path:
+        """Write all of it; return the path of the JSON file, beside which the arrays lie (safetensors, no pickle).
+
+        ``path`` is a file that ends in ``.json``, or a folder, in which it becomes ``result.json``. What was there
+        before is replaced in one step, and stays as it was where writing fails: FileError is raised then.
+        """
+        arrays: dict[str, np.ndarray] = {}
+        groups: list[Any] = []
+        for k, (name, trains) in enumerate(self.spikes.items()):
+            arrays |= {f"spikes.{k}.times": trains.times, f"spikes.{k}.neurons": trains.neurons}
+            groups.append([name, trains.size, trains.begin, trains.end])
+        states: list[Any] = []
+        recorded = [(name, state, r) for name, found in self.states.items() for state, r in found.items()]
+        for k, (name, state, r) in enumerate(recorded):
+            arrays |= {f"states.{k}.{part}": getattr(r, part) for part in ("times", "neurons", "values")}
+            states.append([name, state, r.unit])
+        facts = {name: getattr(self, name) for name in _FACTS}
+        meta = {"kind": _KIND, "groups": groups, "states": states, "facts": facts}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in arrays.items()}
+        return save_checkpoint(_json_path(path), tensors, meta, open_file=open_file)
+
+    @classmethod
+    def load(cls, path: Path | str) -> Result:
+        """Read what :meth:`save` wrote. Raises FileError for a file that is missing, altered, or no result."""
+        stored = load_checkpoint(_json_path(path))
+        if stored.meta.get("kind") != _KIND:
+            raise FileError(f"{path} holds no result of a network", got=stored.meta.get("kind"), expected=_KIND)
+        arrays, meta = {name: tensor.numpy() for name, tensor in stored.tensors.items()}, stored.meta
+        try:
+            spikes = {name: SpikeTrains(arrays[f"spikes.{k}.times"], arrays[f"spikes.{k}.neurons"], size, begin, end)
+                      for k, (name, size, begin, end) in enumerate(meta["groups"])}  # fmt: skip
+            states: dict[str, dict[str, Recorded]] = {}
+            for k, (name, state, unit) in enumerate(meta["states"]):
+                parts = [arrays[f"states.{k}.{part}"] for part in ("times", "neurons", "values")]
+                states.setdefault(name, {})[state] = Recorded(*parts, unit=unit)
+            return cls(spikes, states, **{name: meta["facts"][name] for name in _FACTS})
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{path} is not a complete result: {error}", mend="Save it again.") from error
+
+
+_FACTS = ("begin", "end", "dt", "complete", "wall_time", "synapses")
 
 
 def gathered(
@@ -55,10 +129,16 @@ def gathered(
     for k, r in enumerate(recorders):
         values = [np.empty((0, len(r.neurons)), engine.parts.dtype), *(c.samples[k] for c in chunks)]
         times = r.times(span[0], span[1] - span[0], dt)
-        recorded = Recorded(times, r.neurons, np.concatenate(values))
+        unit = str(r.population.model.states[r.state].unit)
+        recorded = Recorded(times, r.neurons, np.concatenate(values), unit)
         states.setdefault(r.population.name, {})[r.state] = recorded
     synapses = sum(len(w.targets) for w in engine.wires.values())
     return Result(spikes, states, begin, end, dt, complete, wall_time, synapses)
+
+
+def _json_path(path: Path | str) -> Path:
+    path = Path(path)
+    return path if path.suffix == ".json" else path / "result.json"
 
 
 __all__ = ["Recorded", "Result", "gathered"]
