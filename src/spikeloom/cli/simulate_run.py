@@ -44,6 +44,8 @@ def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: Ru
     last_kernels()
     net, result, times = _simulated(module, config)
     facts: dict[str, Fact] = module.facts(config, result) if result.end > config.discard else {}
+    if not result.complete:  # what was published is of whole runs
+        facts = {name: Fact(fact.value, fact.unit) for name, fact in facts.items()}
     summary = _summary(network, config, (net, result, times), facts)
     with folder.file("spikes.npz") as path:
         np.savez(path, allow_pickle=False, **spike_arrays(result))
@@ -51,7 +53,7 @@ def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: Ru
         for name, draw in {"raster.png": population_raster, "rates.png": population_rates}.items():
             with folder.file(name) as path:
                 draw(result, title=network.name).savefig(path, dpi=150)
-        _report(folder, config, result, facts)
+        _report(folder, config, (net, result), facts, summary)
     folder.write_json("summary.json", summary)
     print(_text(network, summary, folder))
     if not result.complete:
@@ -119,13 +121,14 @@ def peak_memory() -> float | None:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _report(folder: RunFolder, config: NetworkConfig, result: Result, facts: dict[str, Fact]) -> None:
-    """The page, where its module is there."""
-    try:
-        page = importlib.import_module("spikeloom.report.network")
-    except ModuleNotFoundError:
-        return
-    page.write_network_report(folder.path, config, result, facts)
+def _report(
+    folder: RunFolder, config: NetworkConfig, found: tuple[Network, Result], facts: dict[str, Fact],
+    summary: dict[str, Any],
+) -> None:  # fmt: skip
+    from ..report.network import write_network_report
+
+    net, result = found
+    write_network_report(folder.path, config, result, facts, net=net, summary=summary)
 
 
 def _text(network: NamedNetwork, summary: dict[str, Any], folder: RunFolder) -> str:

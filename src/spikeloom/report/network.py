@@ -1,0 +1,150 @@
+"""The report of a simulated network: its spikes at any zoom, its statistics, its figures, its connections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..networks.facts import Fact
+from ..sim.network import Network
+from ..sim.result import Result
+from ..sim.spike_trains import SpikeTrains
+from .page import Html, Page, Section, render, require_folder, run_details, write_page
+
+if TYPE_CHECKING:
+    from ..networks.config import NetworkConfig
+
+_TITLES = {
+    "rates": "Rates of neurons",
+    "intervals": "Intervals between spikes",
+    "cv": "Irregularity",
+    "spectra": "Spectra of the populations' spikes",
+}
+# Facts of a summary that the page shows in words, tables or charts of its own.
+_ELSEWHERE = ("network", "facts", "complete", "config", "simulated_ms", "neurons", "synapses", "spikes")
+
+
+def write_network_report(
+    folder: str | os.PathLike[str], config: NetworkConfig, result: Result, facts: Mapping[str, Fact], *,
+    net: Network | None = None, summary: Mapping[str, object] | None = None,
+) -> None:  # fmt: skip
+    """Write ``report.html`` into ``folder``: one file that loads nothing from anywhere.
+
+    ``facts`` are figures beside published ones, ``net`` gives the connections, ``summary`` what else is known of the
+    run: its name (``network``), times, memory, machine, versions. Statistics leave out ``config.discard``.
+
+    Raises:
+        FileError: the folder is missing or cannot be written.
+
+    >>> import tempfile
+    >>> from spikeloom.networks import NetworkConfig
+    >>> trains = SpikeTrains.of_arrays([1.0, 2.0, 7.0], [0, 1, 0], 2, 0.0, 10.0)
+    >>> result = Result({"cells": trains}, {}, 0.0, 10.0, 0.1, True, 0.5, 0)
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     write_network_report(place, NetworkConfig(duration=10.0, discard=0.0), result, {})
+    ...     "3 spikes in 10 ms" in Path(place, "report.html").read_text(encoding="utf-8")
+    True
+    """
+    path = Path(folder) / "report.html"
+    require_folder(path)
+    write_page(path, _document(config, result, facts, net, summary or {}))
+
+
+def headline(config: NetworkConfig, result: Result, facts: Mapping[str, Fact]) -> str:
+    """What came out, in words."""
+    count, neurons = sum(len(t) for t in result.spikes.values()), sum(t.size for t in result.spikes.values())
+    words = f"{_many(neurons, 'neuron')} and {_many(result.synapses, 'synapse', 'synapses')}: "
+    words += f"{_many(count, 'spike')} in {result.end - result.begin:,g} ms"
+    busy = {name: t.rate() for name, t in observed(config, result).items()}
+    words += f", {', '.join(f'{name} at {rate:.3g} Hz' for name, rate in busy.items())}." if 0 < len(busy) < 5 else "."
+    judged = [fact for fact in facts.values() if fact.within is not None]
+    met = sum(fact.within is True for fact in judged)
+    if judged:
+        words += f" {met} of {_many(len(judged), 'published figure')} met."
+    return words if result.complete else f"Stopped at {result.end:,g} of {config.duration:,g} ms. {words}"
+
+
+def observed(config: NetworkConfig, result: Result) -> dict[str, SpikeTrains]:
+    """The spikes that statistics are of: without the first ``discard`` ms, where there are later ones."""
+    begin = max(result.begin, config.discard)
+    if not begin < result.end:
+        return dict(result.spikes)
+    return {name: trains.window(begin, result.end) for name, trains in result.spikes.items()}
+
+
+def _document(
+    config: NetworkConfig, result: Result, facts: Mapping[str, Fact], net: Network | None,
+    summary: Mapping[str, object],
+) -> str:  # fmt: skip
+    from . import canvas  # bokeh takes a second to import
+    from .network_charts import statistics_charts
+    from .network_raster import STYLE as RASTER_STYLE
+    from .network_raster import raster
+    from .network_tables import STYLE as TABLE_STYLE
+    from .network_tables import facts_table, populations_table, wiring, wiring_table
+
+    late = observed(config, result)
+    span = f"From {next(iter(late.values())).begin:,g} to {result.end:,g} ms. " if late else ""
+    picture = raster(result.spikes, result.dt, (result.begin, result.end))
+    scripts, places = canvas.embed(statistics_charts(late, result.dt))
+    sections = [
+        Section("Figures beside those published", facts_table(facts) if facts else ""),
+        Section("Spikes and rates", picture.body, picture.note),
+        Section(
+            "Populations",
+            populations_table(late) if late else "",
+            f"{span}CV: of neurons with five spikes or more, with an unbiased variance (a published "
+            "one may divide by n). Correlation: of the counts in 5 ms, mean over the pairs of up to 200 neurons.",
+        ),
+        Section("Statistics", _grid(places, list(late)), f"{span}{canvas.HINT}"),
+        Section("Connections", wiring_table(wiring(net)) if net is not None and net.projections else ""),
+        Section("How it was made", run_details(_rest(summary), _plain(config))),
+    ]
+    shown = [section for section in sections if section.body]
+    title = str(summary.get("network") or config.name or "network")
+    words, style = headline(config, result, facts), TABLE_STYLE + RASTER_STYLE
+    cards = _cards(result, summary)
+    return render(Page("network report", title, words, cards, shown, [picture.script, *scripts], style))
+
+
+def _grid(places: Mapping[str, Html], names: list[str]) -> Html:
+    from .network_tables import legend
+
+    parts = "".join(f"<div><h3>{_TITLES[name]}</h3>{body}</div>" for name, body in places.items())
+    return f"{legend(names)}<div class=pair>{parts}</div>" if parts else ""
+
+
+def _cards(result: Result, summary: Mapping[str, object]) -> dict[str, object]:
+    span = round(float(result.end - result.begin), 6)
+    cards: dict[str, object] = {
+        "neurons": sum(t.size for t in result.spikes.values()),
+        "synapses": result.synapses,
+        "spikes": sum(len(t) for t in result.spikes.values()),
+        "simulated (ms)": int(span) if span.is_integer() else span,
+        "wall time of the run (s)": result.wall_time,
+    }
+    if "wall_s_per_simulated_s" in summary:
+        cards["wall s per simulated s"] = summary["wall_s_per_simulated_s"]
+    memory = summary.get("memory_mb")
+    if isinstance(memory, Mapping) and memory.get("process_peak") is not None:
+        cards["memory, peak (MiB)"] = memory["process_peak"]
+    return cards
+
+
+def _rest(summary: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in summary.items() if name not in _ELSEWHERE}
+
+
+def _plain(config: NetworkConfig) -> dict[str, object]:
+    from ..train.run_folder import plain_config
+
+    return plain_config(config)
+
+
+def _many(count: int, one: str, several: str = "") -> str:
+    return f"{count:,} {one if count == 1 else several or one + 's'}" if count else f"no {several or one + 's'}"
+
+
+__all__ = ["headline", "observed", "write_network_report"]

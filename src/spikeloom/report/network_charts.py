@@ -1,0 +1,121 @@
+"""Charts of a network's statistics: rates, intervals, irregularity of its neurons, spectra of its populations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from bokeh.models import FixedTicker, Model
+
+from ..sim.spike_trains import SpikeTrains
+from ..sim.statistics import cv, isi, spectrum
+from .canvas import Figure, add_hover, add_zoom, canvas, extent, literal, y_limits
+from .palette import cycle
+
+_HEIGHT, _BORDER = 236, 16
+_BINS, _DECADE = 40, 0.05  # of rates; width of the bins of intervals in decades
+_CV = 0.05
+_SHORTEST, _FEWEST_BINS = 50.0, 64  # ms, bins of a record with a spectrum
+_FINEST = 0.5  # ms
+_MARKS = [m * 10.0**power for power in range(-6, 7) for m in (1, 2, 5)]  # of logarithmic axes
+_LINES = 6  # colours; a second line of the same colour is dashed
+
+Curves = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def statistics_charts(spikes: Mapping[str, SpikeTrains], dt: float) -> dict[str, Model]:
+    """Charts by what they show, each with a line for every group; those with nothing to show are left out."""
+    makers: dict[str, Callable[[], Figure | None]] = {
+        "rates": lambda: _chart(rate_histograms(spikes), spikes, "rate (Hz)", "neurons (%)"),
+        "intervals": lambda: _chart(
+            interval_histograms(spikes, dt), spikes, "interval (ms)", "% per 0.1 decade", x_axis_type="log"
+        ),
+        "cv": lambda: _chart(cv_histograms(spikes), spikes, "CV of the intervals of a neuron", "neurons (%)"),
+        "spectra": lambda: _chart(
+            spectra(spikes, dt), spikes, "frequency (Hz)", "power (Hz)", x_axis_type="log", y_axis_type="log"
+        ),
+    }
+    made = {name: make() for name, make in makers.items()}
+    return {name: chart for name, chart in made.items() if chart is not None}
+
+
+def rate_histograms(spikes: Mapping[str, SpikeTrains]) -> Curves:
+    """Share of neurons (%) by rate in Hz, as steps: x and y of their corners."""
+    rates = {name: trains.rates() for name, trains in spikes.items()}
+    most = max((float(r.max()) for r in rates.values()), default=0.0)
+    if most == 0.0:
+        return {}
+    each = 1e3 / min(trains.duration for trains in spikes.values())  # rates are whole multiples of it
+    width = each * max(1, round(most / each / _BINS))
+    edges = np.arange(-0.5 * each, most + width, width)
+    return {name: _steps(edges, 100.0 * _shares(r, edges)) for name, r in rates.items()}
+
+
+def interval_histograms(spikes: Mapping[str, SpikeTrains], dt: float) -> Curves:
+    """Share of intervals (%) in a tenth of a decade, by their length in ms. No bin is narrower than a step."""
+    gaps = {name: isi(trains)[0] for name, trains in spikes.items()}
+    gaps = {name: g[g > 0.0] for name, g in gaps.items()}
+    gaps = {name: g for name, g in gaps.items() if g.size}
+    if not gaps:
+        return {}
+    low, high = min(float(g.min()) for g in gaps.values()), max(float(g.max()) for g in gaps.values())
+    steps = np.geomspace(max(1.0, low / dt), max(1.0, high / dt) * 1.01, 2 + int(np.log10(high / low) / _DECADE))
+    edges = (np.unique(np.rint(np.append(steps, steps[-1] + 1.0))) - 0.5) * dt
+    edges = np.append(edges, max(edges[-1] + dt, high + 0.5 * dt))
+    tenths = np.diff(np.log10(edges)) / 0.1
+    return {name: _steps(edges, 100.0 * _shares(g, edges) / tenths) for name, g in gaps.items()}
+
+
+def cv_histograms(spikes: Mapping[str, SpikeTrains]) -> Curves:
+    """Share of neurons (%) by the CV of their intervals, of those with five spikes or more."""
+    values = {name: cv(trains) for name, trains in spikes.items()}
+    values = {name: v[np.isfinite(v)] for name, v in values.items()}
+    values = {name: v for name, v in values.items() if v.size}
+    most = max((float(v.max()) for v in values.values()), default=0.0)
+    edges = np.arange(0.0, max(1.0, most) + 2 * _CV, _CV)
+    return {name: _steps(edges, 100.0 * _shares(v, edges)) for name, v in values.items()}
+
+
+def spectra(spikes: Mapping[str, SpikeTrains], dt: float) -> Curves:
+    """Power by frequency, both in Hz, of the groups that fire; see :func:`spikeloom.sim.statistics.spectrum`."""
+    width = dt * max(1, round(_FINEST / dt))
+    long = {n: t for n, t in spikes.items() if len(t) and t.duration >= max(_SHORTEST, _FEWEST_BINS * width)}
+    return {name: spectrum(trains, width) for name, trains in long.items()}
+
+
+def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    return np.histogram(values, edges)[0] / max(1, values.size)
+
+
+def _steps(edges: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.repeat(edges, 2), np.concatenate([[0.0], np.repeat(heights, 2), [0.0]])
+
+
+def _chart(curves: Curves, spikes: Mapping[str, SpikeTrains], x: str, y: str, **axes: str) -> Figure | None:
+    """Lines on common axes, in the colours of the raster."""
+    if not curves:
+        return None
+    xs, ys = [c[0] for c in curves.values()], [c[1] for c in curves.values()]
+    across = extent(float(min(v.min() for v in xs)), float(max(v.max() for v in xs)))
+    if axes.get("y_axis_type") == "log":
+        positive = np.concatenate([v[v > 0.0] for v in ys])
+        if not positive.size:
+            return None
+        up = extent(0.7 * float(positive.min()), 1.5 * float(positive.max()))
+    else:
+        up = extent(0.0, y_limits([*ys, np.zeros(1)])[1])
+    plot = canvas(_HEIGHT, x=x, y=y, x_range=across, y_range=up, min_border_right=_BORDER, **axes)
+    for axis, kind in ((plot.xaxis, "x_axis_type"), (plot.yaxis, "y_axis_type")):
+        if axes.get(kind) == "log":
+            axis.ticker = FixedTicker(ticks=_MARKS)
+    order = list(spikes)
+    for name, (a, b) in curves.items():
+        index = order.index(name)
+        dash = "solid" if index < _LINES else "dashed"
+        line = plot.line(a.astype(np.float32), b.astype(np.float32), color=cycle(index), line_width=1.6, line_dash=dash)
+        add_hover(plot, [line], [("", literal(name)), (literal(x), "$snap_x{0.00}"), (literal(y), "$snap_y{0.000}")])
+    add_zoom(plot)
+    return plot
+
+
+__all__ = ["cv_histograms", "interval_histograms", "rate_histograms", "spectra", "statistics_charts"]

@@ -1,0 +1,72 @@
+// Reads the spikes of a page (network_spikes.py says how they are written) and counts them.
+
+function unpack(group) {
+  const bytes = atob(group.text), ticks = new Int32Array(group.count), rows = new Int32Array(group.count)
+  let number = 0, value = 0, scale = 1, k = 0
+  for (let i = 0; i < bytes.length; i++) {
+    const digit = bytes.charCodeAt(i)
+    // Not by bits: a difference may be larger than 32 bits hold.
+    value += (digit & 127) * scale
+    if (digit > 127) { scale *= 128; continue }
+    number += value
+    const tick = Math.floor(number / group.rows)
+    ticks[k] = tick
+    rows[k++] = number - tick * group.rows
+    value = 0
+    scale = 1
+  }
+  return {...group, ticks, rowOf: rows}
+}
+
+// Index of the first spike at `tick` or later.
+function firstFrom(ticks, tick) {
+  let low = 0, high = ticks.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (ticks[middle] < tick) low = middle + 1; else high = middle
+  }
+  return low
+}
+
+// 1, 2 or 5 times a power of ten, at least `least`.
+function niceAbove(least) {
+  const power = 10 ** Math.floor(Math.log10(least))
+  for (const factor of [1, 2, 5]) if (factor * power >= least * (1 - 1e-9)) return factor * power
+  return 10 * power
+}
+
+function niceTop(least) {
+  const power = 10 ** Math.floor(Math.log10(least))
+  for (const factor of [1, 1.5, 2, 3, 4, 5, 6, 8]) if (factor * power >= least * (1 - 1e-9)) return factor * power
+  return 10 * power
+}
+
+// Whole numbers of `step` from `low` to `high`.
+function ticksOf(low, high, step) {
+  const found = []
+  for (let k = Math.ceil(low / step - 1e-6); k <= high / step + 1e-6; k++) found.push(k * step + 0)  // + 0: no -0
+  return found
+}
+
+// Rates (Hz) of a group in bins of `width` ticks, from the bin that holds tick `from` to that which holds `to`. A bin
+// holds the ticks after its beginning up to its end.
+function ratesOf(group, tick, width, from, to) {
+  const first = Math.max(0, Math.floor(from / width)), last = Math.min(Math.ceil(to / width), Math.ceil(group.duration / width))
+  const rates = new Float64Array(Math.max(0, last - first))
+  let at = firstFrom(group.ticks, first ? first * width + 1 : 0)
+  for (let k = 0; k < rates.length; k++) {
+    const next = firstFrom(group.ticks, (first + k + 1) * width + 1)
+    const wide = Math.min(width, group.duration - (first + k) * width)  // the last bin may be cut short
+    rates[k] = (next - at) * 1e3 / (wide * tick * group.rows)
+    at = next
+  }
+  return {first, rates}
+}
+
+function written(number, digits) {
+  const text = Math.abs(number) >= 1e4 ? Math.round(number).toLocaleString('en-US')
+    : String(Number(number.toPrecision(digits || 4)))
+  return text.replace('-', '\u2212')
+}
+
+function count(number) { return Math.round(number).toLocaleString('en-US') }

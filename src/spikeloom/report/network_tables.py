@@ -1,0 +1,214 @@
+"""Tables of a network's page: its figures beside the published ones, its populations, its connections."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ParameterError
+from ..networks.facts import Fact
+from ..sim.network import Network
+from ..sim.ports import arrival_units
+from ..sim.projection import Projection
+from ..sim.spike_trains import SpikeTrains
+from ..sim.statistics import cv, mean_correlation
+from .labels import pretty_unit
+from .page import Html, escape, shown
+from .palette import GREEN, VERMILLION, cycle, for_text
+
+_LOOKED_AT = 20_000_000  # synapses whose own weights and delays are summarised
+_CHUNK = 1 << 20
+_BIN, _SAMPLE = 5.0, 200  # ms; neurons whose pairs are correlated
+_CHIP = '<span class=chip style="background:{}"></span>'
+STYLE = f"""
+.wide {{ overflow-x: auto; }}
+.wide thead th {{ font-size: 13px; vertical-align: bottom; }}
+.wide th, .wide td {{ padding-right: 18px; overflow-wrap: normal; }}
+.wide td.number, .wide th.number {{ text-align: right; padding-right: 18px; }}
+.wide td {{ white-space: nowrap; }}
+.wide td.words {{ white-space: normal; min-width: 11em; }}
+.wide tr > :last-child {{ padding-right: 0; }}
+.met {{ color: {for_text(GREEN)}; }}
+.missed {{ color: {for_text(VERMILLION)}; font-weight: 600; }}
+.chip {{ display: inline-block; width: 10px; height: 10px; border-radius: 2px; margin-right: 7px; }}
+.legend {{ display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 0 0 14px; font-size: 14px; }}
+"""
+
+Row = Sequence[Html]
+
+
+def facts_table(facts: Mapping[str, Fact]) -> Html:
+    """What was measured, what was published, and whether it lies where that allows."""
+    rows = [
+        (escape(name), _with_unit(f.value, f.unit), *_published(f))
+        for name, f in facts.items()
+    ]  # fmt: skip
+    if all(f.published is None for f in facts.values()):
+        return _table(("figure", "here"), [row[:2] for row in rows], numbers=(1,))
+    heads = ("figure", "here", "published", "allowed", "", "source")
+    return _table(heads, rows, numbers=(1, 2, 3), words=(5,))
+
+
+def _published(fact: Fact) -> tuple[Html, Html, Html, Html]:
+    if fact.published is None or fact.low is None or fact.high is None:
+        return "", "", "", ""
+    verdict = "<span class=met>✓ within</span>" if fact.within else "<span class=missed>✗ outside</span>"
+    allowed = f"{_number(fact.low)} to {_number(fact.high)}" if fact.low < fact.high else _number(fact.low)
+    return _with_unit(fact.published, fact.unit), allowed, verdict, escape(fact.source)
+
+
+def populations_table(spikes: Mapping[str, SpikeTrains]) -> Html:
+    """How each population fired in the stretch that statistics are of."""
+    heads = ("population", "neurons", "spikes", "rate (Hz)", "silent", "mean CV", "correlation")
+    rows = [
+        (
+            _CHIP.format(cycle(index)) + escape(name), f"{t.size:,}", f"{len(t):,}", _number(t.rate()),
+            f"{100 * float(np.mean(t.counts() == 0)):.3g} %", _number(_mean(cv(t))), _number(_correlation(t)),
+        )
+        for index, (name, t) in enumerate(spikes.items())
+    ]  # fmt: skip
+    return _table(heads, rows, numbers=range(1, 7))
+
+
+def legend(names: Sequence[str]) -> Html:
+    """The colours of the populations."""
+    chips = (f"<span>{_CHIP.format(cycle(k))}{escape(name)}</span>" for k, name in enumerate(names))
+    return f"<div class=legend>{''.join(chips)}</div>"
+
+
+@dataclasses.dataclass(frozen=True)
+class Wiring:
+    """A projection as a line of text. ``each`` is the mean number of synapses that a target has."""
+
+    name: str
+    rule: str
+    synapses: int
+    each: float
+    weight: str
+    delay: str
+    synapse: str
+
+
+def wiring(net: Network) -> list[Wiring]:
+    """The projections of a network, in the order in which they were made."""
+    return [
+        Wiring(
+            p.name, rule_text(p.rule), p.size, p.size / p.post.size, _summary(p.weights, 1.0, _unit(p)),
+            _summary(p.steps, net.dt, "ms"), _synapse(p),
+        )
+        for p in net.projections.values()
+    ]  # fmt: skip
+
+
+def wiring_table(rows: Sequence[Wiring]) -> Html:
+    """The projections as a table."""
+    heads = ("projection", "rule", "synapses", "per target", "weight", "delay", "synapse")
+    cells = [
+        (escape(w.name), escape(w.rule), f"{w.synapses:,}", _number(w.each), escape(w.weight), escape(w.delay),
+         escape(w.synapse))
+        for w in rows
+    ]  # fmt: skip
+    return _table(heads, cells, numbers=(2, 3), words=(1, 6))
+
+
+def rule_text(rule: object) -> str:
+    """A connection rule in words: its name, then what it was given.
+
+    >>> from spikeloom.sim.rules import fixed_in_degree, fixed_probability
+    >>> rule_text(fixed_in_degree(80, autapses=False))
+    'fixed in degree: count 80, no autapses'
+    >>> rule_text(fixed_probability(0.02))
+    'fixed probability: p 0.02'
+    """
+    fields: dict[str, Any] = {}
+    if dataclasses.is_dataclass(rule) and not isinstance(rule, type):
+        fields = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}
+    name = str(fields.pop("label", "")) or re.sub(r"(?<!^)(?=[A-Z])", " ", type(rule).__name__.lstrip("_")).lower()
+    said = []
+    for key, value in fields.items():
+        if isinstance(value, bool):
+            said += [] if value else [f"no {key}"]
+        elif isinstance(value, (int, float)) and abs(value) < float("inf"):
+            said.append(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value:,}")
+        elif isinstance(value, str):
+            said.append(value)
+    return name.replace("_", " ") + (f": {', '.join(said)}" if said else "")
+
+
+def _unit(projection: Projection) -> str:
+    """The unit of the weights; nothing where the port says none."""
+    unit = arrival_units(projection.post.model).get(projection.port)
+    return "" if unit is None else pretty_unit(unit)
+
+
+def _synapse(projection: Projection) -> str:
+    mechanism = projection.synapse
+    if mechanism is None:
+        text = f"into {projection.port}"
+    else:
+        text = repr(mechanism)
+        if text.endswith("()"):  # all of it is as usual, which is worth saying
+            units = {n: pretty_unit(p.unit) for n, p in mechanism.params.items()}
+            said = (f"{n} {float(v):g} {units[n]}".strip() for n, v in mechanism.values.items() if np.size(v) == 1)
+            text = f"{text[:-2]} {', '.join(said)}".strip()
+    return text if projection.release is None else f"{text}, with short-term plasticity"
+
+
+def _summary(values: np.ndarray, scale: float, unit: str) -> str:
+    """One number, or mean ± standard deviation and the range of many."""
+    if not values.size:
+        return "none"
+    if values.size > _LOOKED_AT:
+        return "each its own"
+    low, high = float(values.min()) * scale, float(values.max()) * scale
+    if low == high:
+        return f"{_number(low)} {unit}".strip()
+    sums = np.zeros(2)
+    middle = 0.5 * (low + high)
+    for first in range(0, values.size, _CHUNK):
+        part = values[first : first + _CHUNK] * scale - middle
+        sums += part.sum(), (part**2).sum()
+    mean, square = sums / values.size
+    spread = float(np.sqrt(max(0.0, square - mean**2)))
+    return f"{_number(mean + middle)} ± {_number(spread)} {unit}".rstrip() + f" ({_number(low)} to {_number(high)})"
+
+
+def _correlation(trains: SpikeTrains) -> float:
+    firing = int(np.count_nonzero(trains.counts()))
+    if firing < 2 or trains.duration < 2 * _BIN:
+        return float("nan")
+    try:
+        return mean_correlation(trains, _BIN, sample=_SAMPLE)
+    except ParameterError:  # a record too long for a table of counts
+        return float("nan")
+
+
+def _mean(values: np.ndarray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float("nan")
+
+
+def _number(value: float) -> str:
+    return "–" if not abs(value) < float("inf") else shown(float(value), digits=4)
+
+
+def _with_unit(value: float, unit: str) -> Html:
+    return escape(f"{_number(value)} {pretty_unit(unit)}".strip())
+
+
+def _table(heads: Sequence[str], rows: Sequence[Row], numbers: Sequence[int], words: Sequence[int] = ()) -> Html:
+    kinds = dict.fromkeys(numbers, " class=number") | dict.fromkeys(words, " class=words")
+    head = "".join(f"<th{kinds.get(k, '')}>{escape(h)}</th>" for k, h in enumerate(heads))
+    body = "".join(
+        f"<tr>{''.join(f'<td{kinds.get(k, str())}>{cell}</td>' for k, cell in enumerate(row))}</tr>" for row in rows
+    )
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+__all__ = [
+    "STYLE", "Wiring", "facts_table", "legend", "populations_table", "rule_text", "wiring", "wiring_table",
+]  # fmt: skip
