@@ -3,6 +3,7 @@
 from . import statistics
 from .distributions import Distribution, clipped, gamma, lognormal, normal, uniform
 from .edges import Edges, Rule, Side
+from .export import export, to_neo
 from .given import from_frame, from_matrix, from_pairs
 from .groups import Group, PoissonGroup, Population, SpikeSource
 from .inputs import poisson
@@ -20,7 +21,7 @@ from .spike_writer import SpikeWriter
 __all__ = [
     "Delay", "Distribution", "Edges", "Group", "Network", "PoissonGroup", "Population", "Projection", "Recorded",
     "Result", "Rule", "Side", "SpikeSource", "SpikeTrains", "SpikeWriter", "all_to_all", "block_model", "clipped",
-    "exponential_distance", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total", "from_frame",
-    "from_matrix", "from_pairs", "gamma", "gaussian_distance", "lognormal", "normal", "one_to_one", "per_distance",
-    "poisson", "read_spikes", "small_world", "statistics", "uniform", "within_distance",
+    "exponential_distance", "export", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total",
+    "from_frame", "from_matrix", "from_pairs", "gamma", "gaussian_distance", "lognormal", "normal", "one_to_one",
+    "per_distance", "poisson", "read_spikes", "small_world", "statistics", "to_neo", "uniform", "within_distance",
 ]  # fmt: skip
