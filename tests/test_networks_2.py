@@ -101,6 +101,63 @@ def test_threads_do_not_change_the_microcircuit() -> None:
     assert same_spikes(one, two)
 
 
+# -- liquid state machine
+
+
+def test_the_liquid_keeps_inputs_apart_in_their_order() -> None:
+    net, result, facts = simulated("liquid-state-machine", pairs=12)
+    assert outside(facts) == {}
+    apart = [facts[f"state distance at input distance {d}"].value for d in ("0.4", "0.2", "0.1", "0")]
+    assert apart[0] > apart[1] > apart[2] > 3 * apart[3] > 0.0
+    # All copies are the same column: edge k of copy c is edge k of copy 0, moved.
+    copies = 2 * 12 * 4
+    for pre, post in (("exc", "inh"), ("inh", "exc")):
+        p = net.projections[f"{pre} to {post}"]
+        sizes = {"exc": 108, "inh": 27}
+        sources, targets = (x.reshape(copies, -1) for x in (p.sources(), p.edges.targets))
+        moved = np.arange(copies)[:, None]
+        np.testing.assert_array_equal(sources, sources[0] + moved * sizes[pre])
+        np.testing.assert_array_equal(targets, targets[0] + moved * sizes[post])
+        assert np.ptp(p.weights.reshape(copies, -1), axis=0).max() == 0.0
+        assert (np.sign(p.weights) == (1.0 if pre == "exc" else -1.0)).all()
+    module, config = configured("liquid-state-machine", pairs=12)
+    # States by the definition, for some neurons.
+    times = np.array([5.0, 100.0, 333.0, 500.0])
+    found = module.states(config, result, times)
+    for copy, neuron in ((0, 3), (7, 50), (95, 107)):
+        spikes = result.spikes["exc"].of(copy * 108 + neuron)
+        plain = [np.exp(-(t - spikes[spikes <= t + 1e-9]) / 30.0).sum() for t in times]
+        np.testing.assert_allclose(found[:, copy, neuron], plain, rtol=1e-12, atol=1e-12)
+
+
+def test_the_column_is_connected_with_the_published_probabilities() -> None:
+    module, config = configured("liquid-state-machine")
+    counts, expected = np.zeros(4), np.zeros(4)
+    for seed in range(40):
+        seeded = dataclasses.replace(config, seed=seed)
+        places = module.columns(seeded)
+        assert [len(places[n]) for n in ("exc", "inh")] == [108, 27]
+        for k, kind in enumerate(module.KINDS):
+            pre, _ = module._wired(seeded, kind, places)
+            counts[k] += len(pre)
+            distance = np.linalg.norm(places[kind.pre][:, None] - places[kind.post][None], axis=-1)
+            chance = kind.factor * np.exp(-((distance / 2.0) ** 2))
+            expected[k] += chance[distance > 0].sum()
+    np.testing.assert_array_less(np.abs(counts - expected), 4 * np.sqrt(expected))
+
+
+def test_distance_of_input_trains_is_the_integral() -> None:
+    module, config = configured("liquid-state-machine", pairs=3, distances=(0.3, 0.2))
+    t = np.arange(-40.0, 540.0, 0.01)
+    times, owners = module.stimuli(config)
+    for pair, distance in ((0, 0.3), (4, 0.2)):
+        trains = [times[owners == 2 * pair + k] for k in (0, 1)]
+        curves = [np.exp(-(((t[:, None] - train) / 5.0) ** 2)).sum(axis=1) for train in trains]
+        whole = ((curves[0] - curves[1]) ** 2).sum() * 0.01 / 500.0
+        assert module.input_distance(*trains, 500.0) == pytest.approx(whole, rel=1e-6)
+        assert whole == pytest.approx(distance, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -108,6 +165,10 @@ def test_threads_do_not_change_the_microcircuit() -> None:
         (["microcircuit", "--scale", "2"], "scale is out of range"),
         (["microcircuit", "--in-degree-scale", "-1"], "in_degree_scale is out of range"),
         (["microcircuit", "--background", "noise"], "poisson"),
+        (["liquid-state-machine", "--pairs", "0"], "pairs is out of range"),
+        (["liquid-state-machine", "--distances", "0.1", "0.1"], "different ones"),
+        (["liquid-state-machine", "--distances", "5", "--pairs", "1"], "have this distance"),
+        (["liquid-state-machine", "--shape", "1", "1", "2"], "at least 5"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

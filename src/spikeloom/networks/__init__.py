@@ -10,6 +10,7 @@ from .brunel import BrunelConfig
 from .c_elegans import CElegansConfig
 from .config import NetworkConfig
 from .izhikevich_2003 import Izhikevich2003Config
+from .liquid import LiquidConfig
 from .microcircuit import MicrocircuitConfig
 from .named import NamedNetwork
 from .ring import RingConfig
@@ -52,6 +53,12 @@ NETWORKS = (
         "spikeloom.networks.microcircuit_network",
     ),
     NamedNetwork(
+        "liquid-state-machine",
+        "copies of a column of 135 neurons with plastic synapses, which keep inputs apart",
+        LiquidConfig,
+        "spikeloom.networks.liquid_network",
+    ),
+    NamedNetwork(
         "ring", "a spike that runs around a ring of 20 neurons", RingConfig, "spikeloom.networks.ring_network"
     ),
     NamedNetwork(
@@ -64,5 +71,5 @@ NETWORKS = (
 
 __all__ = [
     "NETWORKS", "BrunelConfig", "CElegansConfig", "CobaConfig", "CobaHHConfig", "CubaConfig", "NamedNetwork",
-    "Izhikevich2003Config", "MicrocircuitConfig", "NetworkConfig", "RingConfig",
+    "Izhikevich2003Config", "LiquidConfig", "MicrocircuitConfig", "NetworkConfig", "RingConfig",
 ]  # fmt: skip
