@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..errors import ParameterError
 from ..report.palette import cycle
+from ..sim.statistics import population_rate
 from ..units import ms, plain
 from ._frame import WIDTH, headline, label, new_figure, style
 
@@ -23,8 +24,8 @@ _FEWEST_ROWS, _CROWDED = 10, 20_000
 def population_raster(result: Result, *, title: str = "") -> Figure:
     """One dot per spike, populations on top of each other; of large ones some neurons, evenly chosen.
 
-    Where there are very many spikes only the last part of the simulation is shown. Raises ParameterError for a result
-    without populations.
+    Above 100,000 spikes only the last part of the simulation is shown, and the picture says so. Raises ParameterError
+    for a result without populations.
     """
     rows = _rows({name: trains.size for name, trains in result.spikes.items()})
     dots = {name: _dots(result, name, count) for name, count in rows.items()}
@@ -45,13 +46,14 @@ def population_raster(result: Result, *, title: str = "") -> Figure:
         size = result.spikes[name].size
         label(ax, ylabel="neuron", title=name if rows[name] == size else f"{name} ({rows[name]} of {size:,})")
     axes[-1].set_xlim(begin, result.end)
+    part = f"the last {result.end - begin:.4g} of {result.end - result.begin:g} ms" if begin > result.begin else ""
     label(axes[-1], xlabel="time (ms)")
-    headline(figure, title)
+    headline(figure, ": ".join(filter(None, [title, part])))
     return figure
 
 
 def population_rates(result: Result, *, bin: object = 5.0, title: str = "") -> Figure:
-    """The rate of each population in bins of ``bin`` ms, in Hz per neuron.
+    """The rate of each population in bins of ``bin`` ms, in Hz per neuron; what is left after the last is not drawn.
 
     Raises ParameterError for a result without populations, and a bin that is no positive time.
     """
@@ -61,12 +63,12 @@ def population_rates(result: Result, *, bin: object = 5.0, title: str = "") -> F
     count = len(_rows({name: trains.size for name, trains in result.spikes.items()}))
     figure = new_figure(WIDTH, 0.7 + 1.5 * count)
     axes = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-    edges = np.arange(result.begin, result.end + 0.5 * width, width)
     for index, (ax, (name, trains)) in enumerate(zip(axes, result.spikes.items(), strict=True)):
         style(ax)
-        if len(edges) > 1:
-            spikes = np.histogram(trains.times, edges)[0]
-            ax.stairs(1e3 * spikes / (width * trains.size), edges, color=cycle(index), linewidth=1.2, baseline=None)
+        if trains.duration >= width:  # a run that was stopped at once has no bin
+            _, rates = population_rate(trains, width)
+            edges = trains.begin + width * np.arange(len(rates) + 1)
+            ax.stairs(rates, edges, color=cycle(index), linewidth=1.2, baseline=None)
         ax.set_ylim(bottom=0.0)
         label(ax, ylabel="rate (Hz)", title=name)
     axes[-1].set_xlim(result.begin, result.end)
