@@ -305,6 +305,9 @@ def test_command_writes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert set(summary["times_s"]) >= {"build", "compile", "run"}
     assert summary["memory_mb"]["network"] > 1.0
     assert "propagate/cpu" in summary["kernels"]
+    spikes = Result.load(tmp_path / "run" / "result.json").spikes
+    assert {name: len(trains) for name, trains in spikes.items()} == summary["spikes"]
+    assert spikes["exc"].times[-1] <= 400.0
     for name in ("raster.png", "rates.png"):
         assert (tmp_path / "run" / name).read_bytes()[:4] == b"\x89PNG"
     assert main(["simulate", "cuba", *options]) == 2  # not overwritten
@@ -334,6 +337,23 @@ def test_ctrl_c_keeps_what_was_simulated(
     assert summary["complete"] is False
     assert 300.0 <= summary["simulated_ms"] < 50_000.0
     assert summary["facts"]["rate of exc"]["value"] == pytest.approx(5.2, abs=1.0)
+
+
+def test_too_little_memory_is_said_before_anything_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from spikeloom.sim import memory
+
+    def refused(*_: Any) -> None:
+        raise AssertionError("edges were drawn")
+
+    monkeypatch.setattr(memory, "available", lambda: 2.0**30)
+    monkeypatch.setattr(type(sl.sim.fixed_in_degree(1)), "edges", refused)
+    assert main(["simulate", "brunel", "--scale", "10", "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "1.56e+09 synapses needs" in said
+    assert "1.00 GiB that are free" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_and_list(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,8 +10,6 @@ import time
 import warnings
 from typing import Any
 
-import numpy as np
-
 from ..kernels.backends import last_kernels
 from ..networks import NamedNetwork, NetworkConfig
 from ..networks.facts import Fact
@@ -47,8 +45,7 @@ def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: Ru
     if not result.complete:  # what was published is of whole runs
         facts = {name: Fact(fact.value, fact.unit) for name, fact in facts.items()}
     summary = _summary(network, config, (net, result, times), facts)
-    with folder.file("spikes.npz") as path:
-        np.savez(path, allow_pickle=False, **spike_arrays(result))
+    result.save(folder.path / "result.json")
     with show_status("drawing"):
         for name, draw in {"raster.png": population_raster, "rates.png": population_rates}.items():
             with folder.file(name) as path:
@@ -66,6 +63,7 @@ def _simulated(module: Any, config: NetworkConfig) -> tuple[Network, Result, Tim
     begun = time.perf_counter()
     with show_status("connecting"):
         net: Network = module.build(config)
+        net.prepare()
         synapses = sum(p.size for p in net.projections.values())
     built = time.perf_counter()
     first: list[tuple[float, float]] = []
@@ -103,12 +101,6 @@ def _summary(
         "machine": machine(),
         "kernels": last_kernels(),
     }
-
-
-def spike_arrays(result: Result) -> dict[str, np.ndarray]:
-    """Times (ms) and neurons of each group's spikes."""
-    trains = result.spikes.items()
-    return {f"{name} {what}": getattr(found, what) for name, found in trains for what in ("times", "neurons")}
 
 
 def peak_memory() -> float | None:

@@ -184,6 +184,13 @@ class Network:
         """Bytes that the network will need, about; :meth:`run` refuses what is not there."""
         return memory_needed(self._parts())
 
+    def prepare(self) -> None:
+        """Draw the connections now and not when the network first runs; it cannot be changed from then on.
+
+        Raises ParameterError where it needs more memory than there is, and for what cannot be built.
+        """
+        self._built()
+
     def run(
         self, duration: float | Quantity, *, threads: int | None = None, progress: Progress | None = None,
         spikes: SpikeWriter | None = None,
