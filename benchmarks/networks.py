@@ -1,8 +1,8 @@
 """Wall seconds per simulated second of networks, beside a plain loop, NEST and Brian2: `python benchmarks/networks.py`.
 
 Every contender runs in rounds one after another, so that a busy machine slows all of them; medians and ranges of the
-rounds are printed, and ratios within rounds. NEST and Brian2 are measured where their interpreters are given by
-``--nest PYTHON`` and ``--brian PYTHON``.
+rounds are printed, and ratios to the first contender within rounds. NEST and Brian2 are measured where their
+interpreters are given by ``--nest PYTHON`` and ``--brian PYTHON``.
 """
 
 from __future__ import annotations
@@ -48,6 +48,30 @@ def brunel(n: int, threads: int, span: float = 1000.0) -> Run:
         net.connect(exc, post, sl.sim.fixed_in_degree(n * 8 // 100), weight=0.1 * 12500 / n, delay=1.5)
         net.connect(inh, post, sl.sim.fixed_in_degree(n * 2 // 100), weight=-0.5 * 12500 / n, delay=1.5)
         net.drive(post, sl.sim.poisson(20_000.0), weight=0.1)
+    return _timed(net, threads, span)
+
+
+def coba(n: int, threads: int, span: float = 1000.0) -> Run:
+    """COBA (Brette et al. 2007) with a constant current of 200 pA, by exponential Euler as in Brian2."""
+    lif = sl.LIF(tau=20.0, v_rest=-60.0, v_threshold=-50.0, v_reset=-60.0, r=0.1, reset_mechanism="value")
+    return _conductances(sl.Refractory(lif, t_ref=5.0), n, threads, span, DT)
+
+
+def coba_hh(n: int, threads: int, span: float = 1000.0) -> Run:
+    """The same of Traub-Miles neurons, by exponential Euler in steps of 0.05 ms."""
+    return _conductances(sl.TraubMiles(e_leak=-60.0), n, threads, span, 0.05)
+
+
+def _conductances(cell: sl.NeuronModel, n: int, threads: int, span: float, dt: float) -> Run:
+    net, solver = sl.sim.Network(dt=dt, seed=1), sl.solvers.ExponentialEuler()
+    exc = net.population(cell, n * 4 // 5, "exc", solver=solver)
+    inh = net.population(cell, n // 5, "inh", solver=solver)
+    ways = (sl.Conductance(sl.Exponential(tau=5.0), e=0.0), sl.Conductance(sl.Exponential(tau=10.0), e=-80.0))
+    for post in (exc, inh):
+        post.set(v=sl.sim.uniform(-65.0, -55.0))
+        net.inject(post, 200.0)
+        for pre, weight, synapse in ((exc, 6.0, ways[0]), (inh, 67.0, ways[1])):
+            net.connect(pre, post, sl.sim.fixed_probability(0.02), weight=weight, delay=DT, synapse=synapse)
     return _timed(net, threads, span)
 
 
@@ -137,11 +161,13 @@ class _Peer:
         raise SystemExit("a peer ended without an answer")
 
 
-WORKLOADS: dict[str, tuple[Callable[..., Run], Callable[..., Run], int]] = {
+WORKLOADS: dict[str, tuple[Callable[..., Run], Callable[..., Run] | None, int]] = {
     "cuba": (cuba, plain_cuba, 4000),
     "cuba-20k": (cuba, plain_cuba, 20_000),
     "cuba-100k": (cuba, plain_cuba, 100_000),
     "brunel": (brunel, plain_brunel, 12_500),
+    "coba": (coba, None, 4000),
+    "coba-hh": (coba_hh, None, 4000),
 }
 
 
@@ -153,17 +179,22 @@ def main() -> None:
     parser.add_argument("--nest", help="an interpreter that has nest-simulator")
     parser.add_argument("--brian", help="an interpreter that has brian2")
     options = parser.parse_args()
-    print(f"{'network':10} {'contender':12} {'s / simulated s':>16} {'range':>16} {'of plain':>9} {'rate Hz':>8}")
+    print(f"{'network':10} {'contender':12} {'s / simulated s':>16} {'range':>16} {'ratio':>9} {'rate Hz':>8}")
     for name in options.only:
         ours, loop, n = WORKLOADS[name]
-        contenders: dict[str, Run] = {"plain": loop(n, options.span)}
+        contenders: dict[str, Run] = {} if loop is None else {"plain": loop(n, options.span)}
         contenders |= {f"ours, {threads}": ours(n, threads, options.span) for threads in (1, 2)}
         here = __file__.rpartition("/")[0] or "."
         for label, python in (("nest", options.nest), ("brian", options.brian)):
             if python:
                 for threads in (1, 2):
                     peer = _Peer(
-                        python, f"{here}/networks_{label}.py", name.partition("-")[0], n, threads, options.span
+                        python,
+                        f"{here}/networks_{label}.py",
+                        name.removesuffix("-20k").removesuffix("-100k"),
+                        n,
+                        threads,
+                        options.span,
                     )
                     contenders[f"{label}, {threads}"] = peer
         found: dict[str, list[tuple[float, float]]] = {label: [] for label in contenders}
@@ -172,7 +203,7 @@ def main() -> None:
                 numbers = run()
                 if round_:  # the first warms up
                     found[label].append(numbers)
-        base = [wall for wall, _ in found["plain"]]
+        base = [wall for wall, _ in next(iter(found.values()))]
         for label, numbers in found.items():
             walls = [wall for wall, _ in numbers]
             ratio = statistics.median(a / b for a, b in zip(walls, base, strict=True))

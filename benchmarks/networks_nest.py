@@ -31,6 +31,24 @@ def brunel():
     nest.Connect(noise, cells, syn_spec={"weight": 0.1, "delay": 1.5})
 
 
+def conductances(model, **own):
+    parameters = {"C_m": 200.0, "g_L": 10.0, "E_L": -60.0, "E_ex": 0.0, "E_in": -80.0, "tau_syn_ex": 5.0,
+                  "tau_syn_in": 10.0, "I_e": 200.0, "V_m": nest.random.uniform(-65.0, -55.0), **own}  # fmt: skip
+    cells = nest.Create(model, N, parameters)
+    split = N * 4 // 5
+    for pre, weight in ((cells[:split], 6.0), (cells[split:], -67.0)):
+        nest.Connect(pre, cells, {"rule": "pairwise_bernoulli", "p": 0.02}, {"weight": weight, "delay": 0.1})
+
+
+def coba():
+    conductances("iaf_cond_exp", V_th=-50.0, V_reset=-60.0, t_ref=5.0)
+
+
+def coba_hh():
+    nest.resolution = 0.05
+    conductances("hh_cond_exp_traub", E_K=-90.0, E_Na=50.0, g_Na=20000.0, g_K=6000.0, V_T=-63.0)
+
+
 def answer(*numbers):
     print("\n@" + json.dumps(numbers), flush=True)
 
@@ -38,7 +56,7 @@ def answer(*numbers):
 nest.verbosity = nest.VerbosityLevel.ERROR
 nest.ResetKernel()
 nest.local_num_threads, nest.resolution = THREADS, 0.1
-{"cuba": cuba, "brunel": brunel}[WORKLOAD]()
+{"cuba": cuba, "brunel": brunel, "coba": coba, "coba-hh": coba_hh}[WORKLOAD]()
 nest.Prepare()
 answer()
 for _ in sys.stdin:
