@@ -15,6 +15,7 @@ from .rules import all_to_all, fixed_in_degree, fixed_out_degree, fixed_probabil
 from .rules_graph import block_model, small_world
 from .rules_space import exponential_distance, gaussian_distance, within_distance
 from .spike_blocks import read_spikes
+from .spike_table import load_spikes
 from .spike_trains import SpikeTrains
 from .spike_writer import SpikeWriter
 
@@ -22,6 +23,7 @@ __all__ = [
     "Delay", "Distribution", "Edges", "Group", "Network", "PoissonGroup", "Population", "Projection", "Recorded",
     "Result", "Rule", "Side", "SpikeSource", "SpikeTrains", "SpikeWriter", "all_to_all", "block_model", "clipped",
     "exponential_distance", "export", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total",
-    "from_frame", "from_matrix", "from_pairs", "gamma", "gaussian_distance", "lognormal", "normal", "one_to_one",
-    "per_distance", "poisson", "read_spikes", "small_world", "statistics", "to_neo", "uniform", "within_distance",
+    "from_frame", "from_matrix", "from_pairs", "gamma", "gaussian_distance", "load_spikes", "lognormal", "normal",
+    "one_to_one", "per_distance", "poisson", "read_spikes", "small_world", "statistics", "to_neo", "uniform",
+    "within_distance",
 ]  # fmt: skip
