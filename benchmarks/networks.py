@@ -176,6 +176,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=list(WORKLOADS), choices=list(WORKLOADS))
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--span", type=float, default=1000.0, help="simulated ms a round")
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--nest", help="an interpreter that has nest-simulator")
     parser.add_argument("--brian", help="an interpreter that has brian2")
     options = parser.parse_args()
@@ -183,11 +184,11 @@ def main() -> None:
     for name in options.only:
         ours, loop, n = WORKLOADS[name]
         contenders: dict[str, Run] = {} if loop is None else {"plain": loop(n, options.span)}
-        contenders |= {f"ours, {threads}": ours(n, threads, options.span) for threads in (1, 2)}
+        contenders |= {f"ours, {threads}": ours(n, threads, options.span) for threads in options.threads}
         here = __file__.rpartition("/")[0] or "."
         for label, python in (("nest", options.nest), ("brian", options.brian)):
             if python:
-                for threads in (1, 2):
+                for threads in options.threads:
                     peer = _Peer(
                         python,
                         f"{here}/networks_{label}.py",
