@@ -70,13 +70,13 @@ class BuiltPopulation:
 
 def wires(projection: Projection, dtype: np.dtype[Any]) -> Wires:
     """The edges of ``projection`` as kernels take them."""
-    edges, weights, steps = projection.edges, projection.weights, projection.steps
+    edges, weights, steps = projection.edges, projection.weights_as(dtype), projection.steps
     delay = int(steps.min()) if steps.size else 1
     lags = None
     if steps.size > 1 and int(steps.max()) != delay:
         longest = int(steps.max()) - delay
         lags = (steps - delay).astype(np.uint8 if longest < 256 else np.uint16)
-    return Wires(edges.starts, edges.targets, np.ascontiguousarray(weights, dtype), delay, lags)
+    return Wires(edges.starts, edges.targets, weights, delay, lags)
 
 
 def build_population(parts: Parts, population: Population, found: dict[str, Wires]) -> BuiltPopulation:

@@ -119,6 +119,13 @@ class Projection:
             self._weights = self._numbers("weight", brought if self._weight is None else self._weight, self._unit)
         return self._weights
 
+    def weights_as(self, dtype: np.dtype[Any]) -> np.ndarray:
+        """The weights as kernels take them. Drawn ones are kept in this precision from now on, and not twice."""
+        found = np.ascontiguousarray(self.weights, dtype)
+        if isinstance(self._weight, Distribution):
+            self._weights = found
+        return found
+
     @property
     def steps(self) -> np.ndarray:
         """Delays in steps, [1] or [E]; at least 1."""
@@ -163,19 +170,22 @@ class Projection:
         return found
 
     def _in_steps(self, delays: np.ndarray, drawn: bool) -> np.ndarray:
-        steps, label = np.rint(delays / self._dt), f"{self.name}: delay"
+        label = f"{self.name}: delay"
+        steps = delays / self._dt
+        off = np.zeros(1) if drawn else np.abs(steps - np.rint(steps))
+        np.rint(steps, out=steps)
         if steps.size and steps.min() < 1:
             mend = f"A spike takes at least one step: use a delay of {self._dt:g} ms or more, or a smaller dt."
             got, expected = f"{float(delays.min()):g} ms", f">= dt = {self._dt:g} ms"
             raise ParameterError(label, got=got, expected=expected, mend=mend)
-        off = np.abs(delays / self._dt - steps)
-        if not drawn and off.size and off.max() > _ROUNDED:
+        if off.size and off.max() > _ROUNDED:
             at = int(off.argmax())
             problem = f"a delay of {delays[at]:g} ms is no multiple of dt = {self._dt:g} ms"
             warnings.warn(f"{self.name}: {problem}; it is rounded to {steps[at] * self._dt:g} ms", stacklevel=4)
-        if steps.size and steps.max() > 65535:
+        longest = steps.max(initial=0.0)
+        if longest > 65535:
             raise ParameterError(label, got=f"{delays.max():g} ms", expected=f"at most {65535 * self._dt:g} ms")
-        return steps.astype(np.int64 if steps.size == 1 else np.uint16)
+        return steps.astype(np.int64 if steps.size == 1 else np.uint8 if longest < 256 else np.uint16)
 
     def __repr__(self) -> str:
         return f"<Projection {self.name!r} into {self.port}>"
