@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import signal
 from collections.abc import Sequence
 
 from ..errors import ConfigError, did_you_mean
 from ..networks import NETWORKS, NamedNetwork
 from ..train.run_folder import open_run_folder
+from ..train.stop import StoppedError
 from .interrupts import interrupts_deferred
 from .options import parse
 
@@ -24,7 +26,10 @@ def run(arguments: Sequence[str]) -> None:
     with open_run_folder(config.out, config.name, network.name) as folder:
         with interrupts_deferred():
             runner = importlib.import_module("spikeloom.cli.simulate_run")
-        runner.simulate_and_report(network, config, folder)
+        said, stopped = runner.simulate_and_report(network, config, folder)
+    print(said)  # outside: a reader that has gone is no fault of the folder
+    if stopped:
+        raise StoppedError(stopped, number=signal.SIGINT)
 
 
 def find_network(name: str) -> NamedNetwork:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import signal
 import sys
 import time
 import warnings
@@ -19,7 +18,6 @@ from ..sim.result import Result
 from ..train.progress import show_status
 from ..train.provenance import machine, versions
 from ..train.run_folder import RunFolder, plain_config
-from ..train.stop import StoppedError
 from .simulate_bar import show_simulation
 
 
@@ -33,10 +31,10 @@ class Times:
     first: float
 
 
-def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: RunFolder) -> dict[str, Any]:
-    """Simulate ``network`` and write its spikes, pictures, summary and report to ``folder``. Returns the summary.
+def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: RunFolder) -> tuple[str, str]:
+    """Simulate ``network`` and write its spikes, pictures, summary and report to ``folder``.
 
-    Raises StoppedError after all is written where Ctrl-C ended the simulation before its time.
+    Returns the result in a few lines, and where Ctrl-C ended it before its time ("" for a whole run).
     """
     module = importlib.import_module(network.module)
     last_kernels()
@@ -52,11 +50,8 @@ def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: Ru
                 draw(result, title=network.name).savefig(path, dpi=150)
         _report(folder, config, (net, result), facts, summary)
     folder.write_json("summary.json", summary)
-    print(_text(network, summary, folder))
-    if not result.complete:
-        what = f"stopped at {result.end:g} of {config.duration:g} ms; what was simulated is in {folder.path}"
-        raise StoppedError(what, number=signal.SIGINT)
-    return summary
+    where = f"stopped at {result.end:g} of {config.duration:g} ms; what was simulated is in {folder.path}"
+    return _text(network, summary, folder), "" if result.complete else where
 
 
 def _simulated(module: Any, config: NetworkConfig) -> tuple[Network, Result, Times]:

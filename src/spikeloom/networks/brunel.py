@@ -40,7 +40,8 @@ class BrunelConfig(NetworkConfig):
     eta: float | None = None
     """External rate over the rate that brings the mean membrane to threshold; None: that of the state."""
     scale: float = 1.0
-    """Size of the network; numbers of synapses per neuron scale with it, weights against it."""
+    """Size of the network; numbers of synapses per neuron scale with it, weights against it. Small networks with large
+    weights are in other states."""
     j: float = 0.1
     """Jump of the membrane at an excitatory spike in mV, at scale 1."""
     delay: float = 1.5
