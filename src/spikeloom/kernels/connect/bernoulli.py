@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from .rows import bits_of, kernel, over_rows, starts_of
+from .rows import UNIFORMS, bits_of, kernel, over_rows, starts_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,22 +58,24 @@ def _fill(strips: list[list[Block]], places: np.ndarray, without_self: bool, fou
 
 
 # Filling 0 counts: places[row] becomes the number of edges in the row. Filling 1 writes them from places[row] on.
-_TEXT = """from spikeloom.lang.dialects.numba_intrinsics import bitcast
-
-
+_TEXT = (
+    UNIFORMS
+    + """
 @numba.cfunc(void(*[int64] * 8, CPointer(int64), CPointer(int32)), **options(strict=True))
 def run(begin, end, left, right, bits, without_self, key, filling, places, found):
     scale = bitcast(bits)
     columns = right - left
+    skips = row_buffer(float64(0), 32)
     for row in range(begin, end):
         place = places[row] if filling else 0
         column, pair = -1, 0
         while column < columns:
-            one, two = uniform_pair(key, row, pair)
-            pair += 1
-            for half in range(2):
-                skip = math.log(one if half == 0 else two) * scale
-                column = columns if skip >= float(columns) else column + 1 + int64(skip)
+            uniforms(key, row, pair, 16, skips)
+            pair += 16
+            for k in range(32):
+                skips[k] = log_f64(skips[k]) * scale
+            for k in range(32):
+                column = columns if skips[k] >= float(columns) else column + 1 + int64(skips[k])
                 if column < columns and not (without_self and left + column == row):
                     if filling:
                         found[place] = left + column
@@ -81,5 +83,6 @@ def run(begin, end, left, right, bits, without_self, key, filling, places, found
         if not filling:
             places[row] = place
 """
+)
 
 __all__ = ["Block", "bernoulli", "bernoulli_blocks"]

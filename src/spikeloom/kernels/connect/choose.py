@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .rows import kernel, over_rows, starts_of
+from .rows import UNIFORMS, WORDS, kernel, over_rows, starts_of
 
 _ALIGN = 64  # what over_blocks divides by
 
@@ -27,7 +27,7 @@ def incoming(
 
     def draw(filling: int, to: int) -> None:
         def piece(low: int, high: int) -> None:
-            stamps, own = np.zeros(sources if distinct else 0, np.int32), np.empty(longest, np.int32)
+            stamps, own = np.zeros(sources if distinct else 0, np.int32), np.empty(longest + 1, np.int32)
             for block in range(low // _ALIGN, high // _ALIGN):
                 first, end = (targets * b // blocks for b in (block, block + 1))
                 how = sources, int(without_self), int(distinct), key, filling
@@ -47,12 +47,12 @@ def incoming(
 def outgoing(rows: int, columns: int, count: int, without_self: bool, distinct: bool, key: int) -> np.ndarray:
     """``count`` of ``columns`` for each row, ascending, [rows, count]."""
     found = np.empty((rows, count), np.int32)
-    run = kernel(_CHOOSE + _OUTGOING, 7, 2)
+    run = kernel(_CHOOSE + _OUTGOING, 7, 3)
 
     def piece(low: int, high: int) -> None:
-        stamps = np.zeros(columns if distinct else 0, np.int32)
+        stamps, own = np.zeros(columns if distinct else 0, np.int32), np.empty(count + 1, np.int32)
         how = columns, count, int(without_self), int(distinct), key
-        run(low, high, *how, stamps.ctypes.data, found.ctypes.data)
+        run(low, high, *how, stamps.ctypes.data, own.ctypes.data, found.ctypes.data)
         found[low:high].sort(axis=1)
 
     over_rows(piece, rows, count)
@@ -67,43 +67,57 @@ def spread(total: int, rows: int, most: int | None, key: int) -> np.ndarray:
     """
     counts = np.zeros(rows, np.int32)
     rest = total if most is None else min(total, rows * most - total)
-    kernel(_SPREAD, 4, 1)(rest, rows, 0 if most is None else most, key, counts.ctypes.data)
+    kernel(UNIFORMS + _SPREAD, 4, 1)(rest, rows, 0 if most is None else most, key, counts.ctypes.data)
     if most is not None and rest < total:  # those left out were drawn
         return (most - counts).astype(np.int32)
     return counts
 
 
-# Distinct ones by Floyd's algorithm (Bentley & Floyd 1987): one number for each, none is drawn again.
-# stamps[column] is row + 1 where the row has drawn the column.
-_CHOOSE = """
+# Distinct ones by Floyd's algorithm (Bentley & Floyd 1987): one number for each, none is drawn again. A number below n
+# is the upper half of n times 64 random bits (complemented: the larger a uniform number, the smaller it is here).
+# stamps[column] is row + 1 where the row has drawn the column. ``to`` has room for one number more.
+_CHOOSE = (
+    """
 
 @numba.njit(error_model="numpy")
-def choose(key, row, count, columns, without_self, distinct, stamps, to, at):
+def below(high, low, most):
+    flipped = (uint64(0xFFFFFFFF) - low) * most
+    return int32(((uint64(0xFFFFFFFF) - high) * most + (flipped >> uint64(32))) >> uint64(32))
+
+
+@numba.njit(error_model="numpy")
+def choose(key, row, count, columns, without_self, distinct, stamps, to):
     there = columns - without_self
-    for pair in range((count + 1) // 2):
-        one, two = uniform_pair(key, row, pair)
-        for half in range(min(2, count - 2 * pair)):
-            u = 1.0 - (one if half == 0 else two)
-            if distinct:
-                last = there - count + 2 * pair + half
-                column = int64(u * (last + 1))
-                if stamps[column] == row + 1:
-                    column = last
-                stamps[column] = row + 1
-            else:
-                column = int64(u * there)
-            if without_self and column >= row:
-                column += 1
-            to[at + 2 * pair + half] = column
+    if distinct:
+        first, more = uint64(there - count + 1), uint64(1)
+    else:
+        first, more = uint64(there), uint64(0)
+    for pair in range((count + 1) // 2):"""
+    + WORDS
+    + """
+        most = first + uint64(2 * pair) * more
+        to[2 * pair] = below(c0, c1, most)
+        to[2 * pair + 1] = below(c2, c3, most + more)
+    if distinct:
+        for k in range(count):
+            column = int64(to[k])
+            if stamps[column] == row + 1:
+                column = there - count + k
+                to[k] = column
+            stamps[column] = row + 1
+    if without_self:
+        for k in range(count):
+            to[k] += int32(to[k] >= row)
 
 """
+)
 
 _INCOMING = """
 @numba.cfunc(void(*[int64] * 7, *[CPointer(int32)] * 3, CPointer(int64), CPointer(int32)), **options(strict=True))
 def run(begin, end, sources, without_self, distinct, key, filling, counts, stamps, own, places, found):
     for target in range(begin, end):
         count = int64(counts[target])
-        choose(key, target, count, sources, without_self, distinct, stamps, own, 0)
+        choose(key, target, count, sources, without_self, distinct, stamps, own)
         if filling:
             for k in range(count):
                 source = own[k]
@@ -116,25 +130,28 @@ def run(begin, end, sources, without_self, distinct, key, filling, counts, stamp
 """
 
 _OUTGOING = """
-@numba.cfunc(void(*[int64] * 7, *[CPointer(int32)] * 2), **options(strict=True))
-def run(begin, end, columns, count, without_self, distinct, key, stamps, found):
+@numba.cfunc(void(*[int64] * 7, *[CPointer(int32)] * 3), **options(strict=True))
+def run(begin, end, columns, count, without_self, distinct, key, stamps, own, found):
     for row in range(begin, end):
-        choose(key, row, count, columns, without_self, distinct, stamps, found, row * count)
+        choose(key, row, count, columns, without_self, distinct, stamps, own)
+        for k in range(count):
+            found[row * count + k] = own[k]
 """
 
 # A row is kept with the share of its pairs that is still there, which makes every pair equally likely.
 _SPREAD = """
-
 @numba.cfunc(void(*[int64] * 4, CPointer(int32)), **options(strict=True))
 def run(total, rows, most, key, counts):
-    drawn, k = 0, 0
+    numbers = row_buffer(float64(0), 64)
+    drawn, pair = 0, 0
     while drawn < total:
-        one, two = uniform_pair(key, 0, k)
-        k += 1
-        row = int64((1.0 - one) * rows)
-        if most == 0 or (1.0 - two) * most < most - counts[row]:
-            counts[row] += 1
-            drawn += 1
+        uniforms(key, 0, pair, 32, numbers)
+        pair += 32
+        for k in range(32):
+            row = int64((1.0 - numbers[2 * k]) * rows)
+            if drawn < total and (most == 0 or (1.0 - numbers[2 * k + 1]) * most < most - counts[row]):
+                counts[row] += 1
+                drawn += 1
 """
 
 __all__ = ["incoming", "outgoing", "spread"]

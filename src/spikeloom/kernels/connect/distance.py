@@ -39,8 +39,7 @@ def by_distance(
     return starts, found
 
 
-_TEXT = """from spikeloom.lang.dialects.numba_intrinsics import bitcast
-
+_TEXT = """
 
 @numba.cfunc(
     void(*[int64] * 11, *[CPointer(float64)] * 3, CPointer(int64), CPointer(int32)), **options(strict=True)

@@ -26,8 +26,7 @@ def rewired_ring(size: int, neighbours: int, chance: float, key: int) -> np.ndar
 
 
 # stamps[column] is row + 1 where the row reaches the column.
-_TEXT = """from spikeloom.lang.dialects.numba_intrinsics import bitcast
-
+_TEXT = """
 
 @numba.cfunc(void(*[int64] * 6, *[CPointer(int32)] * 2), **options(strict=True))
 def run(begin, end, size, neighbours, bits, key, stamps, found):
