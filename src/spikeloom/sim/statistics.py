@@ -76,10 +76,8 @@ def cv2(trains: SpikeTrains, least: int = _FEWEST_SPIKES) -> np.ndarray:
     1 for a Poisson process; other than :func:`cv`, little moved by a rate that changes slowly. Source: Holt, Softky,
     Koch and Douglas 1996, J. Neurophysiol. 75:1806. Raises ParameterError for ``least`` below 3.
     """
-    first, second, owners = _neighbours(trains)
-    return np.bincount(owners, 2.0 * np.abs(second - first) / (second + first), trains.size) / _enough(
-        trains, owners, least, 3, each=2
-    )
+    change, owners = _changes(trains)
+    return np.bincount(owners, 2.0 * np.abs(change), trains.size) / _enough(trains, owners, least, 3, each=2)
 
 
 def lv(trains: SpikeTrains, least: int = _FEWEST_SPIKES) -> np.ndarray:
@@ -88,10 +86,8 @@ def lv(trains: SpikeTrains, least: int = _FEWEST_SPIKES) -> np.ndarray:
     1 for a Poisson process, 3 / (2 k + 1) for a gamma process of order k. Source: Shinomoto, Shima and Tanji 2003,
     Neural Comput. 15:2823. Raises ParameterError for ``least`` below 3.
     """
-    first, second, owners = _neighbours(trains)
-    return np.bincount(owners, 3.0 * ((second - first) / (second + first)) ** 2, trains.size) / _enough(
-        trains, owners, least, 3, each=2
-    )
+    change, owners = _changes(trains)
+    return np.bincount(owners, 3.0 * change**2, trains.size) / _enough(trains, owners, least, 3, each=2)
 
 
 def fano(trains: SpikeTrains, bin: float | Quantity) -> np.ndarray:
@@ -253,11 +249,12 @@ def _count_moments(trains: SpikeTrains, bin: Any) -> tuple[np.ndarray, np.ndarra
     return mean, (square + empty * mean**2) / (bins - 1)
 
 
-def _neighbours(trains: SpikeTrains) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of intervals that follow each other, and their neurons."""
+def _changes(trains: SpikeTrains) -> tuple[np.ndarray, np.ndarray]:
+    """(b - a) / (b + a) of intervals a, b that follow each other, and their neurons."""
     gaps, owners = isi(trains)
     own = owners[1:] == owners[:-1]
-    return gaps[:-1][own], gaps[1:][own], owners[1:][own]
+    first, second = gaps[:-1][own], gaps[1:][own]
+    return (second - first) / np.maximum(second + first, np.finfo(np.float64).tiny), owners[1:][own]
 
 
 def _enough(trains: SpikeTrains, owners: np.ndarray, least: int, fewest: int, each: int = 1) -> np.ndarray:
