@@ -31,6 +31,7 @@ from .engine import Chunk, Engine
 from .groups import Group, PoissonGroup, Population, SpikeSource
 from .inputs import Drive, Injection, Poisson
 from .memory import check_memory, memory_needed
+from .pace import Pace
 from .ports import arrival_units, check_sign, port_name
 from .projection import Projection, Receptor
 from .recorders import Recorder
@@ -39,8 +40,6 @@ from .result import Result, gathered
 from .spike_writer import SpikeWriter
 from .state import arrays_of, fingerprint, restore
 
-_FIRST_CHUNK = 32  # steps
-_CHUNK_TIME = 0.1  # seconds that a chunk should take, so that progress and Ctrl-C are seen
 _WORTH_A_THREAD = 500  # neurons
 
 Progress = Callable[[float, float, float], None]
@@ -197,9 +196,10 @@ class Network:
     ) -> Result:  # fmt: skip
         """Run on for ``duration`` ms, rounded to whole steps, and return what happened.
 
-        ``threads`` (None: torch's number, fewer for small networks) changes the speed and nothing else. ``progress`` is
-        called with simulated ms, all of them, and the seconds since the start. Ctrl-C ends the run after the step it is
-        in; the result then is what there was up to it (``complete`` is False), and the network can run on.
+        ``threads`` changes the speed and nothing else (None: one, or torch's number, whichever turns out to be faster
+        while it runs). ``progress`` is called with simulated ms, all of them, and the seconds since the start. Ctrl-C
+        ends the run after the step it is in; the result then is what there was up to it (``complete`` is False), and
+        the network can run on.
         ``spikes`` takes the spikes of a run that has too many of them for the memory; the result then has none.
 
         Raises NonFiniteError where a state leaves the finite numbers, ParameterError for what cannot be built,
@@ -210,22 +210,21 @@ class Network:
             raise ParameterError("duration", got=duration, expected=f"a finite time of at least dt = {self.dt:g} ms")
         steps, began = round(length / self.dt), time.perf_counter()
         engine = self._built()
-        workers = self._threads(threads)
+        pace = Pace(self._threads(threads))
         found: list[Chunk] = []
-        first, size = engine.step, _FIRST_CHUNK
+        first = engine.step
         if spikes is not None:
             synapses = sum(len(w.targets) for w in engine.wires.values())
             spikes.start({g.name: g.size for g in self.groups.values()}, self.dt, first, synapses)
         with _stopped_by_ctrl_c() as stop:
             while engine.step < first + steps and not stop():
-                count = min(size, first + steps - engine.step, engine.most_steps())
+                workers, count = pace.next(min(first + steps - engine.step, engine.most_steps()))
                 start = time.perf_counter()
                 chunk = engine.run(count, workers, self._recorders, set(self.groups))
                 if spikes is not None:
                     chunk = spikes.append(chunk)
                 found.append(chunk)
-                took = max(time.perf_counter() - start, 1e-6)
-                size = max(1, min(4 * size, int(count * _CHUNK_TIME / took)))
+                pace.note(workers, count, time.perf_counter() - start)
                 if progress is not None:
                     progress((engine.step - first) * self.dt, steps * self.dt, time.perf_counter() - began)
         complete = engine.step == first + steps
@@ -278,11 +277,15 @@ class Network:
             self._injections, [half for halves in self._couplings.values() for half in halves],
         )  # fmt: skip
 
-    def _threads(self, threads: int | None) -> int:
-        if threads is not None and not (isinstance(threads, int) and 1 <= threads <= 1024):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ParameterError("threads", got=threads, expected="a whole number from 1 to 1024")
+    def _threads(self, threads: int | None) -> list[int]:
+        """The numbers of threads to choose among."""
+        if threads is not None:
+            if not (isinstance(threads, int) and 1 <= threads <= 1024):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ParameterError("threads", got=threads, expected="a whole number from 1 to 1024")
+            return [threads]
         neurons = sum(g.size for g in self.groups.values())
-        return threads or max(1, min(torch.get_num_threads(), neurons // _WORTH_A_THREAD))
+        many = min(torch.get_num_threads(), neurons // _WORTH_A_THREAD)
+        return [1, many] if many > 1 else [1]
 
     # -- names
 
