@@ -87,10 +87,11 @@ def _document(
 
     late = observed(config, result)
     span = f"From {next(iter(late.values())).begin:,g} to {result.end:,g} ms. " if late else ""
+    compared = any(fact.published is not None for fact in facts.values())
     picture = raster(result.spikes, result.dt, (result.begin, result.end))
     scripts, places = canvas.embed(statistics_charts(late, result.dt))
     sections = [
-        Section("Figures beside those published", facts_table(facts) if facts else ""),
+        Section(f"Figures{' beside those published' * compared}", facts_table(facts) if facts else ""),
         Section("Spikes and rates", picture.body, picture.note),
         Section(
             "Populations",

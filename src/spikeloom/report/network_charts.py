@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import numpy as np
-from bokeh.models import FixedTicker, Model
+from bokeh.models import FixedTicker, Model, NumeralTickFormatter
 
 from ..sim.spike_trains import SpikeTrains
 from ..sim.statistics import cv, isi, spectrum
@@ -17,7 +17,7 @@ _BINS, _DECADE = 40, 0.05  # of rates; width of the bins of intervals in decades
 _CV = 0.05
 _SHORTEST, _FEWEST_BINS = 50.0, 64  # ms, bins of a record with a spectrum
 _FINEST = 0.5  # ms
-_MARKS = [m * 10.0**power for power in range(-6, 7) for m in (1, 2, 5)]  # of logarithmic axes
+_MOST_MARKS, _LOWEST = 9, 1e-5  # on a logarithmic axis; of the highest power, what is still shown
 _LINES = 6  # colours; a second line of the same colour is dashed
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -59,9 +59,11 @@ def interval_histograms(spikes: Mapping[str, SpikeTrains], dt: float) -> Curves:
     if not gaps:
         return {}
     low, high = min(float(g.min()) for g in gaps.values()), max(float(g.max()) for g in gaps.values())
-    steps = np.geomspace(max(1.0, low / dt), max(1.0, high / dt) * 1.01, 2 + int(np.log10(high / low) / _DECADE))
-    edges = (np.unique(np.rint(np.append(steps, steps[-1] + 1.0))) - 0.5) * dt
-    edges = np.append(edges, max(edges[-1] + dt, high + 0.5 * dt))
+    first, last = int(np.floor(np.log10(low) / _DECADE)) - 2, int(np.ceil(np.log10(high) / _DECADE)) + 2
+    spare = max(0, 20 - (last - first)) // 2  # at least a decade is shown
+    first, last = first - spare, last + spare
+    steps = np.unique(np.rint(10.0 ** (np.arange(first, last + 1) * _DECADE) / dt))
+    edges = (np.append(steps[steps > 0], max(steps[-1], np.ceil(high / dt)) + 1.0) - 0.5) * dt
     tenths = np.diff(np.log10(edges)) / 0.1
     return {name: _steps(edges, 100.0 * _shares(g, edges) / tenths) for name, g in gaps.items()}
 
@@ -91,23 +93,40 @@ def _steps(edges: np.ndarray, heights: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return np.repeat(edges, 2), np.concatenate([[0.0], np.repeat(heights, 2), [0.0]])
 
 
+def _marks(low: float, high: float) -> list[float]:
+    """Numbers on a logarithmic axis: 1, 2, 5 of each power of ten if there is room, else some of the powers.
+
+    >>> _marks(0.9, 120.0), _marks(1e-3, 1e4)
+    ([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0], [0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10000.0])
+    """
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    marks: list[float] = []
+    for every, parts in ((1, (1, 2, 5)), *((k, (1,)) for k in range(1, 9))):
+        marks = [float(f"{m}e{p}") for p in powers if p % every == 0 for m in parts]
+        if sum(low <= mark <= high for mark in marks) <= _MOST_MARKS:
+            break
+    return [mark for mark in marks if low <= mark <= high]
+
+
 def _chart(curves: Curves, spikes: Mapping[str, SpikeTrains], x: str, y: str, **axes: str) -> Figure | None:
     """Lines on common axes, in the colours of the raster."""
     if not curves:
         return None
     xs, ys = [c[0] for c in curves.values()], [c[1] for c in curves.values()]
-    across = extent(float(min(v.min() for v in xs)), float(max(v.max() for v in xs)))
+    wide = float(min(v.min() for v in xs)), float(max(v.max() for v in xs))
     if axes.get("y_axis_type") == "log":
         positive = np.concatenate([v[v > 0.0] for v in ys])
         if not positive.size:
             return None
-        up = extent(0.7 * float(positive.min()), 1.5 * float(positive.max()))
+        top = float(positive.max())
+        high = max(0.7 * float(positive.min()), _LOWEST * top), 1.5 * top
     else:
-        up = extent(0.0, y_limits([*ys, np.zeros(1)])[1])
-    plot = canvas(_HEIGHT, x=x, y=y, x_range=across, y_range=up, min_border_right=_BORDER, **axes)
-    for axis, kind in ((plot.xaxis, "x_axis_type"), (plot.yaxis, "y_axis_type")):
+        high = 0.0, y_limits([*ys, np.zeros(1)])[1]
+    plot = canvas(_HEIGHT, x=x, y=y, x_range=extent(*wide), y_range=extent(*high), min_border_right=_BORDER, **axes)
+    for axis, kind, shown in ((plot.xaxis, "x_axis_type", wide), (plot.yaxis, "y_axis_type", high)):
         if axes.get(kind) == "log":
-            axis.ticker = FixedTicker(ticks=_MARKS)
+            axis.ticker = FixedTicker(ticks=_marks(*shown))
+            axis.formatter = NumeralTickFormatter(format="0,0.[000000]")
     order = list(spikes)
     for name, (a, b) in curves.items():
         index = order.index(name)

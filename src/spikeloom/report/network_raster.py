@@ -30,10 +30,10 @@ HINT = (
 )
 STYLE = f"""
 .net {{ position: relative; }}
-.net-bar {{ display: flex; flex-wrap: wrap; gap: 4px 16px; align-items: baseline; font-size: 13px; color: {MUTED};
+.net-bar {{ display: flex; gap: 16px; align-items: baseline; font-size: 13px; color: {MUTED};
   margin-bottom: 8px; font-variant-numeric: tabular-nums; }}
-.net-says {{ flex: 1 1 24em; min-height: 1.55em; }}
-.net-at {{ min-width: 14em; text-align: right; color: {INK}; }}
+.net-says {{ flex: 1; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }}
+.net-bar > :last-child {{ white-space: nowrap; }}
 .net-bar button {{ font: inherit; color: {INK}; background: {PAPER}; border: 1px solid {FAINT}; border-radius: 4px;
   min-width: 28px; padding: 1px 8px; margin-left: 4px; cursor: pointer; }}
 .net-bar button:hover {{ background: {GRID}; }}
@@ -61,7 +61,7 @@ class Raster:
     def note(self) -> str:
         """What the reader should know about it."""
         size = f"The {self.spikes:,} spikes take {self.stored / max(1, self.spikes):.1f} bytes each in this file."
-        some = f" Only one neuron in {self.every} is drawn, since there are more spikes than a page can hold."
+        some = f" Only one neuron in {self.every} is drawn and counted here: a page cannot hold more spikes."
         return f"{HINT} {size}{some if self.every > 1 else ''}"
 
 
@@ -83,7 +83,7 @@ def raster(spikes: Mapping[str, SpikeTrains], dt: float, stretch: tuple[float, f
     buttons = "".join(f'<button value={v} title="{escape(t)}">{s}</button>' for v, s, t in _BUTTONS)
     names = ", ".join(spikes)
     body = (
-        f'<div class=net><div class=net-bar><span class=net-says></span><span class=net-at></span><span>{buttons}'
+        f'<div class=net><div class=net-bar><span class=net-says></span><span>{buttons}'
         '<button value=all title="see everything">all</button></span></div>'
         f'<div class=net-canvas tabindex=0 role=img aria-label="{escape(f"Spikes and rates of {names} over time")}">'
         f'<canvas></canvas><canvas></canvas></div><script type="application/json">{data}</script></div>'

@@ -23,6 +23,7 @@ from .palette import GREEN, VERMILLION, cycle, for_text
 _LOOKED_AT = 20_000_000  # synapses whose own weights and delays are summarised
 _CHUNK = 1 << 20
 _BIN, _SAMPLE = 5.0, 200  # ms; neurons whose pairs are correlated
+_FLAT = re.compile(r"\w+\((\w+=[^(),]+(, )?)*\)")
 _CHIP = '<span class=chip style="background:{}"></span>'
 STYLE = f"""
 .wide {{ overflow-x: auto; }}
@@ -67,7 +68,7 @@ def populations_table(spikes: Mapping[str, SpikeTrains]) -> Html:
     rows = [
         (
             _CHIP.format(cycle(index)) + escape(name), f"{t.size:,}", f"{len(t):,}", _number(t.rate()),
-            f"{100 * float(np.mean(t.counts() == 0)):.3g} %", _number(_mean(cv(t))), _number(_correlation(t)),
+            f"{100 * float(np.mean(t.counts() == 0)):.3g} %", _fixed(_mean(cv(t)), 3), _fixed(_correlation(t), 4),
         )
         for index, (name, t) in enumerate(spikes.items())
     ]  # fmt: skip
@@ -151,10 +152,10 @@ def _synapse(projection: Projection) -> str:
         text = f"into {projection.port}"
     else:
         text = repr(mechanism)
-        if text.endswith("()"):  # all of it is as usual, which is worth saying
+        if _FLAT.fullmatch(text):  # no other mechanism within: all its parameters, also those that are as usual
             units = {n: pretty_unit(p.unit) for n, p in mechanism.params.items()}
             said = (f"{n} {float(v):g} {units[n]}".strip() for n, v in mechanism.values.items() if np.size(v) == 1)
-            text = f"{text[:-2]} {', '.join(said)}".strip()
+            text = f"{type(mechanism).__name__} {', '.join(said)}".strip()
     return text if projection.release is None else f"{text}, with short-term plasticity"
 
 
@@ -194,6 +195,10 @@ def _mean(values: np.ndarray) -> float:
 
 def _number(value: float) -> str:
     return "–" if not abs(value) < float("inf") else shown(float(value), digits=4)
+
+
+def _fixed(value: float, places: int) -> str:
+    return "–" if not abs(value) < float("inf") else f"{value:.{places}f}".replace("-", "−")
 
 
 def _with_unit(value: float, unit: str) -> Html:

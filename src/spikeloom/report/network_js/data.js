@@ -1,26 +1,31 @@
 // Reads the spikes of a page (network_spikes.py says how they are written) and counts them.
 
 function unpack(group) {
-  const bytes = atob(group.text), ticks = new Int32Array(group.count), rows = new Int32Array(group.count)
-  let number = 0, value = 0, scale = 1, k = 0
-  for (let i = 0; i < bytes.length; i++) {
-    const digit = bytes.charCodeAt(i)
-    // Not by bits: a difference may be larger than 32 bits hold.
-    value += (digit & 127) * scale
-    if (digit > 127) { scale *= 128; continue }
-    number += value
-    const tick = Math.floor(number / group.rows)
+  const bytes = atob(group.text), many = bytes.length, rows = group.rows
+  const ticks = new Int32Array(group.count), rowOf = new Int32Array(group.count)
+  let tick = 0, row = 0, k = 0
+  for (let i = 0; i < many; k++) {
+    let digit = bytes.charCodeAt(i++), step = digit & 127
+    for (let shift = 7; digit > 127; shift += 7) {
+      digit = bytes.charCodeAt(i++)
+      // By bits as long as 32 of them hold it.
+      if (shift < 28) step |= (digit & 127) << shift; else step += (digit & 127) * 2 ** shift
+    }
+    row += step
+    if (row >= rows) {
+      const whole = Math.floor(row / rows)
+      tick += whole
+      row -= whole * rows
+    }
     ticks[k] = tick
-    rows[k++] = number - tick * group.rows
-    value = 0
-    scale = 1
+    rowOf[k] = row
   }
-  return {...group, ticks, rowOf: rows}
+  return {...group, ticks, rowOf}
 }
 
-// Index of the first spike at `tick` or later.
-function firstFrom(ticks, tick) {
-  let low = 0, high = ticks.length
+// Index of the first spike at `tick` or later, of those from `low` on.
+function firstFrom(ticks, tick, low = 0) {
+  let high = ticks.length
   while (low < high) {
     const middle = (low + high) >> 1
     if (ticks[middle] < tick) low = middle + 1; else high = middle
@@ -55,7 +60,7 @@ function ratesOf(group, tick, width, from, to) {
   const rates = new Float64Array(Math.max(0, last - first))
   let at = firstFrom(group.ticks, first ? first * width + 1 : 0)
   for (let k = 0; k < rates.length; k++) {
-    const next = firstFrom(group.ticks, (first + k + 1) * width + 1)
+    const next = firstFrom(group.ticks, (first + k + 1) * width + 1, at)
     const wide = Math.min(width, group.duration - (first + k) * width)  // the last bin may be cut short
     rates[k] = (next - at) * 1e3 / (wide * tick * group.rows)
     at = next

@@ -2,8 +2,8 @@
 // A view is {t0, t1} in ms after the beginning and {y0, y1}, the part of the stacked populations from 0 to 1.
 
 const SINGLE = 30000  // spikes in view up to which each is a mark of its own
-const BUSY = 3e6  // spikes that are looked at while something moves
-const STRIP = 34, GAP = 14, AXIS = 44
+const BUSY = 1e6  // spikes that are looked at while something moves
+const STRIP = 34, HEAD = 20, GAP = 14, AXIS = 44
 
 // Where each population lies, as parts of the raster's height: by the square root of its size, so that small ones are seen.
 function bandsOf(groups) {
@@ -22,7 +22,7 @@ function placesOf(page, width) {
   const raster = Math.max(150, Math.min(420, 11 * rows + 20 * groups.length))
   const lane = Math.max(16, Math.min(64, 520 / groups.length)), between = lane > 30 ? 10 : 4
   const right = width < 640 ? 84 : look.right, left = look.left
-  const top = STRIP + GAP, lanes = top + raster + GAP
+  const top = STRIP + HEAD, lanes = top + raster + GAP
   const bottom = lanes + groups.length * (lane + between) - between
   return {width, left, right, inner: width - left - right, top, raster, lanes, lane, between, bottom, height: bottom + AXIS}
 }
@@ -50,7 +50,7 @@ function drawDensity(ctx, page, view, spans, moving) {
   const wide = Math.max(1, Math.round(places.inner * ratio)), high = Math.round(places.raster * ratio)
   if (!page.pixels || page.pixels.width !== wide || page.pixels.height !== high) {
     page.pixels = ctx.createImageData(wide, high)
-    page.cells = new Uint32Array(wide * high)
+    page.cells = new Int32Array(wide * (high + 1))
   }
   const cells = page.cells, shades = new Uint32Array(page.pixels.data.buffer)
   cells.fill(0)
@@ -62,14 +62,15 @@ function drawDensity(ctx, page, view, spans, moving) {
     const first = Math.max(0, Math.floor(top)), last = Math.min(high, Math.ceil(top + tall))
     if (last <= first) return
     const across = wide * page.tick / (view.t1 - view.t0), begin = view.t0 / page.tick, {ticks, rowOf} = group
-    const line = new Int32Array(group.rows)  // pixel row of each neuron, the first one lowest
-    for (let n = 0; n < group.rows; n++) line[n] = Math.floor(top + tall * (1 - (n + 0.5) / group.rows))
-    const [a, b] = spans[index]
-    for (let k = a; k < b; k += stride) {
-      const y = line[rowOf[k]]
-      if (y < first || y >= last) continue
-      const x = (ticks[k] - begin) * across
-      cells[y * wide + (x < wide ? x | 0 : wide - 1)] += stride
+    const line = new Int32Array(group.rows)  // where the pixels of each neuron begin, the first neuron lowest
+    for (let n = 0; n < group.rows; n++) {
+      const y = Math.floor(top + tall * (1 - (n + 0.5) / group.rows))
+      line[n] = y >= first && y < last ? y * wide : wide * high  // what is not in view goes below it
+    }
+    const end = spans[index][1]
+    for (let x = 0, k = spans[index][0]; x < wide; x++) {
+      const next = x + 1 < wide ? Math.min(end, firstFrom(ticks, Math.ceil(begin + (x + 1) / across), k)) : end
+      for (; k < next; k += stride) cells[line[rowOf[k]] + x] += stride
     }
     const mean = group.count / (group.duration * across) / tall, table = page.ramps[index]
     const tone = new Uint32Array(256)
@@ -79,17 +80,18 @@ function drawDensity(ctx, page, view, spans, moving) {
   ctx.putImageData(page.pixels, Math.round(places.left * ratio), Math.round(places.top * ratio))
 }
 
-function drawMarks(ctx, page, view, spans) {
+function drawMarks(ctx, page, view, spans, visible) {
   const {places, bands} = page, scale = places.raster / (view.y1 - view.y0)
+  const least = Math.max(2, Math.min(6, Math.sqrt(0.06 * places.inner * places.raster / Math.max(1, visible))))
   ctx.save()
   ctx.beginPath()
   ctx.rect(places.left, places.top, places.inner, places.raster)
   ctx.clip()
   page.groups.forEach((group, index) => {
     const band = bands[index], top = places.top + (band.top - view.y0) * scale, tall = (band.bottom - band.top) * scale
-    const row = tall / group.rows, high = Math.max(2, Math.min(0.72 * row, 16))
+    const row = tall / group.rows, high = Math.max(least, Math.min(0.72 * row, 16))
     const across = places.inner * page.tick / (view.t1 - view.t0), begin = view.t0 / page.tick
-    const wide = Math.max(1.2, Math.min(0.7 * across, high > 5 ? 2.4 : 1.6))
+    const wide = Math.max(1.2, Math.min(0.7 * across, 0.4 * high, 2.4))
     ctx.fillStyle = group.colour
     for (let k = spans[index][0]; k < spans[index][1]; k++) {
       const y = top + tall * (1 - (group.rowOf[k] + 0.5) / group.rows)
@@ -134,8 +136,10 @@ function drawNeurons(ctx, page, view) {
 }
 
 function drawLanes(ctx, page, view) {
-  const {places, look, font} = page, least = 2.5 * (view.t1 - view.t0) / places.inner / page.tick
-  const width = Math.max(1, niceAbove(Math.max(1, least)))
+  const {places, look, font} = page, wide = (view.t1 - view.t0) / page.tick
+  // A bin is 1.6 pixels or more, and holds about ten spikes of the busiest group where it is not too wide for that.
+  const busiest = Math.max(...page.groups.map((g) => g.count / g.duration))
+  const width = niceAbove(Math.max(1, 1.6 * wide / places.inner, Math.min(10 / Math.max(busiest, 1e-9), wide / 60)))
   page.binned = width * page.tick
   page.lanes = page.groups.map((group, index) => {
     const top = places.lanes + index * (places.lane + places.between), bottom = top + places.lane
@@ -150,16 +154,16 @@ function drawLanes(ctx, page, view) {
     ctx.rect(places.left, top - 1, places.inner, places.lane + 2)
     ctx.clip()
     ctx.beginPath()
-    ctx.moveTo(x(0), bottom)
     found.rates.forEach((rate, k) => { ctx.lineTo(x(k), y(rate)); ctx.lineTo(x(k + 1), y(rate)) })
+    ctx.strokeStyle = group.colour
+    ctx.lineWidth = 1.2
+    ctx.stroke()
     ctx.lineTo(x(found.rates.length), bottom)
+    ctx.lineTo(x(0), bottom)
     ctx.globalAlpha = 0.16
     ctx.fillStyle = group.colour
     ctx.fill()
     ctx.globalAlpha = 1
-    ctx.strokeStyle = group.colour
-    ctx.lineWidth = 1.2
-    ctx.stroke()
     ctx.restore()
     ctx.fillStyle = look.muted
     ctx.textAlign = 'right'
@@ -197,6 +201,9 @@ function drawTimes(ctx, page, view) {
   upright('neuron', places.top + places.raster / 2)
   upright('rate (Hz)', (places.lanes + places.bottom) / 2)
   ctx.font = page.font
+  ctx.textAlign = 'right'
+  ctx.fillStyle = look.muted
+  ctx.fillText(`rates in bins of ${written(page.binned, 3)} ms`, places.left + places.inner, places.bottom + 36)
 }
 
 // Spikes of all populations over the whole run, and a frame around what is shown below.
@@ -243,8 +250,8 @@ function draw(page, view, moving) {
   ctx.textBaseline = 'middle'
   const spans = page.groups.map((group) => spanOf(group, page, view))
   const inView = spans.reduce((sum, [a, b]) => sum + b - a, 0)
-  const single = inView * Math.min(1, view.y1 - view.y0) <= SINGLE
-  if (single) drawMarks(ctx, page, view, spans); else drawDensity(ctx, page, view, spans, moving)
+  const visible = inView * (view.y1 - view.y0), single = visible <= SINGLE
+  if (single) drawMarks(ctx, page, view, spans, visible); else drawDensity(ctx, page, view, spans, moving)
   drawNeurons(ctx, page, view)
   drawLanes(ctx, page, view)
   drawTimes(ctx, page, view)

@@ -2,7 +2,7 @@
 
 function start(root) {
   const data = JSON.parse(root.querySelector('script').textContent)
-  const [lower, upper] = root.querySelectorAll('canvas'), says = root.querySelector('.net-says'), at = root.querySelector('.net-at')
+  const [lower, upper] = root.querySelectorAll('canvas'), says = root.querySelector('.net-says')
   const tick = data.tick, span = data.end - data.begin, inAll = Math.round(span / tick)
   const groups = data.groups.map((g) => unpack({...g, duration: inAll}))
   const page = {
@@ -27,13 +27,19 @@ function start(root) {
     paint(false)
   }
 
+  // As many digits as can be told apart.
+  const moment = (t, more = 0) => {
+    const digits = Math.max(0, Math.min(4, more - Math.floor(Math.log10((view.t1 - view.t0) / 200))))
+    return Number((data.begin + t).toFixed(digits)).toLocaleString('en-US', {maximumFractionDigits: 4})
+  }
+
   function paint(moving) {
     waiting = 0
     const {inView, single} = draw(page, view, moving)
-    const from = written(Number((data.begin + view.t0).toFixed(4)), 9), to = written(Number((data.begin + view.t1).toFixed(4)), 9)
+    const from = moment(view.t0), to = moment(view.t1)
     const grain = (view.t1 - view.t0) / page.places.inner
-    const kind = single ? 'each mark is a spike' : 'shade: spikes in a pixel of ' + written(grain, 2) + ' ms, against the mean'
-    says.textContent = `${from} to ${to} ms \u00b7 ${count(inView)} spikes \u00b7 ${kind} \u00b7 rates in bins of ${written(page.binned, 3)} ms`
+    const kind = single ? 'each mark is a spike' : 'the darker, the more spikes in a pixel of ' + written(grain, 2) + ' ms'
+    says.textContent = `${from} to ${to} ms \u00b7 ${count(inView)} spikes \u00b7 ${kind}`
     paintOver()
   }
 
@@ -78,12 +84,14 @@ function start(root) {
     ctx.textBaseline = 'middle'
     ctx.textAlign = 'left'
     const shown = mouse && inside(mouse) && mouse.y > STRIP && mouse.y < places.bottom + 5
-    at.textContent = ''
     if (shown) {
       ctx.fillStyle = look.muted
       ctx.fillRect(Math.round(mouse.x) - 0.5, places.top, 1, places.bottom - places.top)
       const neuron = mouse.y < places.top + places.raster ? neuronAt(mouse.y) : ''
-      at.textContent = `${(data.begin + timeAt(mouse.x)).toFixed(view.t1 - view.t0 < 2000 ? 1 : 0)} ms${neuron && ' \u00b7 ' + neuron}`
+      const text = `${moment(timeAt(mouse.x), 1)} ms${neuron && ', ' + neuron}`
+      const half = ctx.measureText(text).width / 2
+      ctx.fillStyle = look.ink
+      ctx.fillText(text, Math.max(places.left, Math.min(mouse.x - half, places.left + places.inner - 2 * half)), places.top - 9)
     }
     page.lanes.forEach((lane, k) => {
       const {first, rates, width, top, bottom} = lane, group = groups[k]
