@@ -43,6 +43,8 @@ def test_what_is_left_out_is_said():
     (ax,) = figure.axes
     # 400 of 5,000 neurons, 250 of their 1,000 spikes each: 100,000 dots.
     assert len(ax.lines[0].get_xdata()) == 100_000
+    shown = np.unique(ax.lines[0].get_ydata())  # under their own numbers
+    assert (len(shown), shown[0], shown[-1]) == (400, 0, 4999)
     assert ax.get_title(loc="left") == "many (400 of 5,000)"
     assert figure.get_suptitle() == "big: the last 249.9 of 1000 ms"
 

@@ -136,3 +136,18 @@ def test_nothing_in_the_files_runs_code(result, tmp_path):
     data = (tmp_path / arrays).read_bytes()
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     assert "spikes.0.times" in header
+
+
+def test_a_state_recorded_twice_is_kept_twice(tmp_path):
+    net = sl.sim.Network(dt=0.1, seed=1)
+    cells = net.population(sl.LIF(tau=10.0), 6, "cells")
+    net.inject(cells, np.arange(6) * 0.1)
+    for neurons, every in (([4, 1], 1), ([1, 3], 1), ([0], 10), ([5], 10)):
+        net.record(cells, "v", neurons=neurons, every=every)
+    found = Result.load(net.run(5.0).save(tmp_path)).states["cells"]
+    # v = R I (1 - exp(-t / tau)), with R = 1 GOhm and I in pA
+    for name, neurons, times in (("v", [1, 3, 4], 0.1 * np.arange(1, 51)), ("v every 10", [0, 5], np.arange(1.0, 6.0))):
+        assert found[name].neurons.tolist() == neurons
+        assert np.allclose(found[name].times, times)
+        expected = -np.expm1(-times / 10.0)[:, None] * 0.1 * np.array(neurons)
+        assert np.allclose(found[name].values, expected, atol=1e-5)

@@ -33,17 +33,18 @@ def population_raster(result: Result, *, title: str = "") -> Figure:
     heights = [max(0.4, 4.0 * count / sum(rows.values())) for count in rows.values()]
     figure = new_figure(WIDTH, 0.7 + sum(heights) + 0.3 * len(heights))
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    for index, (ax, (name, (times, places))) in enumerate(zip(axes, dots.items(), strict=True)):
+    for index, (ax, (name, (times, neurons))) in enumerate(zip(axes, dots.items(), strict=True)):
         style(ax, grid=False)
         late = times >= begin
         height = heights[index] * 72 / rows[name]
         smallest = 2.0 if late.sum() < _CROWDED else 1.2
         tall = float(np.clip(0.8 * height, smallest, 7.0))
-        mark = ax.plot(times[late], places[late], "|", color=cycle(index), markeredgewidth=0.8, markersize=tall)
+        mark = ax.plot(times[late], neurons[late], "|", color=cycle(index), markeredgewidth=0.8, markersize=tall)
         mark[0].set_rasterized(True)
-        ax.set_ylim(-0.5, rows[name] - 0.5)
-        ax.yaxis.set_major_locator(MaxNLocator(max(1, round(2.5 * heights[index])), integer=True, min_n_ticks=1))
         size = result.spikes[name].size
+        margin = 0.5 * size / rows[name]
+        ax.set_ylim(-margin, size - 1 + margin)
+        ax.yaxis.set_major_locator(MaxNLocator(max(1, round(2.5 * heights[index])), integer=True, min_n_ticks=1))
         label(ax, ylabel="neuron", title=name if rows[name] == size else f"{name} ({rows[name]} of {size:,})")
     axes[-1].set_xlim(begin, result.end)
     part = f"the last {result.end - begin:.4g} of {result.end - result.begin:g} ms" if begin > result.begin else ""
@@ -86,13 +87,12 @@ def _rows(sizes: dict[str, int]) -> dict[str, int]:
 
 
 def _dots(result: Result, name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times and rows of the spikes of ``count`` neurons, evenly chosen."""
+    """Times and neurons of the spikes of ``count`` neurons, evenly chosen."""
     trains = result.spikes[name]
-    chosen = np.linspace(0, trains.size - 1, count).round().astype(np.int64)
-    rows = np.full(trains.size, -1)
-    rows[chosen] = np.arange(count)
-    places = rows[trains.neurons]
-    return trains.times[places >= 0], places[places >= 0]
+    shown = np.zeros(trains.size, bool)
+    shown[np.linspace(0, trains.size - 1, count).round().astype(np.int64)] = True
+    kept = shown[trains.neurons]
+    return trains.times[kept], trains.neurons[kept]
 
 
 def _beginning(times: list[np.ndarray], begin: float) -> float:

@@ -36,6 +36,9 @@ class Recorded:
 class Result:
     """Spikes by group and recorded states by population and state, between ``begin`` and ``end`` (ms).
 
+    Of a state that was recorded more than once, records at the same times are one with all neurons; another one, of
+    every 10th step say, is called ``"v every 10"``.
+
     ``complete`` is False where the run was stopped; ``wall_time`` is in seconds; ``synapses`` counts all of them.
 
     >>> import tempfile, spikeloom as sl
@@ -131,9 +134,19 @@ def gathered(
         times = r.times(span[0], span[1] - span[0], dt)
         unit = str(r.population.model.states[r.state].unit)
         recorded = Recorded(times, r.neurons, np.concatenate(values), unit)
-        states.setdefault(r.population.name, {})[r.state] = recorded
+        found = states.setdefault(r.population.name, {})
+        first = next(o for o in recorders if (o.population, o.state) == (r.population, r.state))
+        # What was asked for twice is kept twice where the times differ.
+        name = r.state if r.every == first.every else f"{r.state} every {r.every}"
+        found[name] = _together(found[name], recorded) if name in found else recorded
     synapses = sum(len(w.targets) for w in engine.wires.values())
     return Result(spikes, states, begin, end, dt, complete, wall_time, synapses)
+
+
+def _together(one: Recorded, other: Recorded) -> Recorded:
+    """Two records of a state at the same times as one, neurons ascending."""
+    neurons, columns = np.unique(np.concatenate([one.neurons, other.neurons]), return_index=True)
+    return Recorded(one.times, neurons, np.concatenate([one.values, other.values], axis=1)[:, columns], one.unit)
 
 
 def _json_path(path: Path | str) -> Path:
