@@ -97,7 +97,7 @@ def test_coba_is_silent_at_rest_and_its_rule_matters() -> None:
     [
         ("cuba", {"duration": 200.0, "discard": 0.0}),
         ("coba", {"duration": 100.0, "discard": 0.0, "start": "kick"}),
-        ("coba-hh", {"duration": 30.0, "discard": 0.0}),
+        ("coba-hh", {"duration": 30.0, "discard": 0.0, "solver": "midpoint"}),
         ("brunel", {"duration": 100.0, "discard": 0.0, "scale": 0.2}),
         ("izhikevich-2003", {"duration": 300.0}),
         ("ring", {"duration": 20.0}),
