@@ -158,6 +158,67 @@ def test_distance_of_input_trains_is_the_integral() -> None:
         assert whole == pytest.approx(distance, abs=0.01)
 
 
+# -- synfire chain
+
+
+@pytest.mark.parametrize(("spread", "spikes"), [(0.0, (40.0, 44.0, 50.0, 55.0)), (2.0, (45.0, 57.0, 63.0, 70.0))])
+def test_packets_survive_as_in_brian(spread: float, spikes: tuple[float, ...]) -> None:
+    time = 60.0 + len(spikes) * (30.0 + 6.0 * spread)
+    changes = {"spikes": spikes, "spread": (spread,), "trials": 30, "duration": time, "discard": 60.0}
+    _, _, facts = simulated("synfire-chain", **changes)
+    known = {what for what, fact in facts.items() if fact.published is not None}
+    assert f"a of which half survive, σ = {spread:g} ms" in known
+    assert len(known) == 5
+    assert outside(facts) == {}
+
+
+def test_a_synfire_chain_makes_packets_synchronous() -> None:
+    module, config = configured("synfire-chain", trials=4, spikes=(100.0,), spread=(3.0,))
+    result = module.build(config).run(config.duration, threads=1)
+    sizes, spreads = module.passages(config, result)
+    assert sizes.shape == (1, 4, 10)
+    assert (sizes[:, :, -3:] > 90.0).all()
+    assert (spreads[:, :, -3:] < 0.7).all()
+    assert (spreads[:, :, 0] > 0.8).all()
+    assert same_spikes(result, module.build(config).run(config.duration, threads=2))
+
+
+def test_a_synfire_chain_is_built_as_it_is_described() -> None:
+    module, config = configured("synfire-chain", trials=2, groups=3, members=4, spikes=(5.0, 0.0), spread=(0.0, 1.0),
+                                duration=250.0)  # fmt: skip
+    net: Network = module.build(config)
+    p = net.projections["chain"]
+    pairs = set(zip(p.sources().tolist(), p.edges.targets.tolist(), strict=True))
+    expected = {
+        (12 * t + 4 * g + i, 12 * t + 4 * (g + 1) + j)
+        for t in range(2)
+        for g in range(2)
+        for i in range(4)
+        for j in range(4)
+    }
+    assert p.size == len(pairs)
+    assert pairs == expected
+    times, trials = module.packets(config)
+    assert trials.tolist() == [0] * 5 + [1] * 5 + [0] * 5 + [1] * 5
+    assert times[:10].tolist() == [50.0] * 10
+    assert 0.3 < times[10:].std() < 2.0
+    assert times[10:].mean() == pytest.approx(150.0, abs=1.5)
+    assert module.half_point((50.0, 40.0, 60.0), np.array([0.4, 0.0, 0.9])) == pytest.approx(52.0)
+    assert module.half_point((50.0,), np.array([0.5])) is None
+
+
+def test_survival_is_drawn() -> None:
+    from spikeloom.plot.synfire import pictures
+
+    module, config = configured(
+        "synfire-chain", groups=3, members=20, spikes=(5.0, 60.0), spread=(0.0, 1.0), duration=210.0
+    )
+    result = module.build(config).run(config.duration, threads=1)
+    found = pictures(config, result)
+    texts = [t.get_text() for t in found["survival.png"].axes[0].texts]
+    assert texts == [f"{100 * share:.0f}" for share in module.survival(config, result).reshape(-1)]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -165,6 +226,10 @@ def test_distance_of_input_trains_is_the_integral() -> None:
         (["microcircuit", "--scale", "2"], "scale is out of range"),
         (["microcircuit", "--in-degree-scale", "-1"], "in_degree_scale is out of range"),
         (["microcircuit", "--background", "noise"], "poisson"),
+        (["synfire-chain", "--spikes", "2.5"], "whole numbers"),
+        (["synfire-chain", "--spikes", "-1"], "spikes is out of range"),
+        (["synfire-chain", "--groups", "1"], "groups is out of range"),
+        (["synfire-chain", "--spikes", "50", "60", "--spread", "1", "2"], "Simulate 218 ms"),
         (["liquid-state-machine", "--pairs", "0"], "pairs is out of range"),
         (["liquid-state-machine", "--distances", "0.1", "0.1"], "different ones"),
         (["liquid-state-machine", "--distances", "5", "--pairs", "1"], "have this distance"),

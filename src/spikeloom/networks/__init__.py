@@ -14,6 +14,7 @@ from .liquid import LiquidConfig
 from .microcircuit import MicrocircuitConfig
 from .named import NamedNetwork
 from .ring import RingConfig
+from .synfire import SynfireConfig
 
 NETWORKS = (
     NamedNetwork(
@@ -67,9 +68,16 @@ NETWORKS = (
         CElegansConfig,
         "spikeloom.networks.c_elegans_network",
     ),
+    NamedNetwork(
+        "synfire-chain",
+        "packets of spikes through ten groups of neurons: they die out, or become synchronous",
+        SynfireConfig,
+        "spikeloom.networks.synfire_network",
+    ),
 )
 
 __all__ = [
     "NETWORKS", "BrunelConfig", "CElegansConfig", "CobaConfig", "CobaHHConfig", "CubaConfig", "NamedNetwork",
     "Izhikevich2003Config", "LiquidConfig", "MicrocircuitConfig", "NetworkConfig", "RingConfig",
+    "SynfireConfig",
 ]  # fmt: skip
