@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from .rows import bits_of, kernel, over_rows, starts_of
+from .rows import UNIFORMS, bits_of, kernel, over_rows, starts_of
 
-FORMS = {"within": 0, "gaussian": 1, "exponential": 2}
+_FORMS = {"within": 0, "gaussian": 1, "exponential": 2}
+# Farther away the chance is below that of the smallest random number, 2^-53.
+_REACH = {"within": math.inf, "gaussian": math.sqrt(2.0 * 53.0 * math.log(2.0)), "exponential": 53.0 * math.log(2.0)}
 
 
 def by_distance(
@@ -20,15 +24,16 @@ def by_distance(
     space repeats, 0 where it does not. The random number of a pair depends on ``key`` and the pair.
     """
     form, scale, p, cutoff = how
-    a, b = (np.ascontiguousarray(x, np.float64) for x in positions)
-    rows, columns = len(a), len(b)
-    run = kernel(_TEXT, 11, 5)
+    cutoff = min(cutoff, _REACH[form] * scale)
+    rows, columns = (len(x) for x in positions)
+    a, b = (np.ascontiguousarray(x.T, np.float64) for x in positions)
+    run = kernel(_TEXT, 12, 5)
     numbers = (bits_of(scale), bits_of(p), bits_of(cutoff), int(without_self), key)
     periods = np.ascontiguousarray(periods, np.float64)
     space = (a.ctypes.data, b.ctypes.data, periods.ctypes.data)
 
     def draw(filling: int, places: np.ndarray, to: int) -> None:
-        shape = columns, a.shape[1], FORMS[form], *numbers, filling
+        shape = rows, columns, len(a), _FORMS[form], *numbers, filling
         over_rows(lambda low, high: run(low, high, *shape, *space, places.ctypes.data, to), rows, columns)
 
     places = np.zeros(rows, np.int64)
@@ -39,47 +44,60 @@ def by_distance(
     return starts, found
 
 
-_TEXT = """
-
+# Positions are [dimensions, rows] and [dimensions, columns]. 64 columns at a time are looked at, most often in vain.
+_TEXT = (
+    UNIFORMS
+    + """
 @numba.cfunc(
-    void(*[int64] * 11, *[CPointer(float64)] * 3, CPointer(int64), CPointer(int32)), **options(strict=True)
+    void(*[int64] * 12, *[CPointer(float64)] * 3, CPointer(int64), CPointer(int32)), **options(strict=True)
 )
 def run(
-    begin, end, columns, dimensions, form, scale_bits, p_bits, cutoff_bits, without_self, key, filling,
+    begin, end, rows, columns, dimensions, form, scale_bits, p_bits, cutoff_bits, without_self, key, filling,
     pre, post, periods, places, found,
 ):
     p, cutoff = bitcast(p_bits), bitcast(cutoff_bits)
     factor = 1.0 / bitcast(scale_bits)
     farthest = cutoff * cutoff
+    certain = form == 0 and p == 1.0
+    squares, numbers = row_buffer(float64(0), 64), row_buffer(float64(0), 64)
+    for k in range(64):
+        numbers[k] = 0.0
     for row in range(begin, end):
         place = places[row] if filling else 0
-        drawn, one, two = -1, 0.0, 0.0
-        for column in range(columns):
-            square = 0.0
+        for first in range(0, columns, 64):
+            width = min(64, columns - first)
+            for k in range(64):
+                squares[k] = 0.0
             for d in range(dimensions):
-                apart = abs(post[column * dimensions + d] - pre[row * dimensions + d])
-                period = periods[d]
-                if period > 0.0:
-                    apart = abs(apart - period * math.floor(apart / period + 0.5))
-                square += apart * apart
-            if square > farthest or (without_self and column == row):
+                here, at, period = pre[d * rows + row], d * columns + first, periods[d]
+                inverse = 1.0 / period if period > 0.0 else 0.0
+                for k in range(width):
+                    apart = abs(post[at + k] - here)
+                    # Adding and taking away 1.5 * 2^52 rounds to a whole number.
+                    apart -= period * ((apart * inverse + 6755399441055744.0) - 6755399441055744.0)
+                    squares[k] += apart * apart
+            near = 0
+            for k in range(width):
+                near += int64(squares[k] <= farthest)
+            if near == 0:
                 continue
-            chance = p
-            if form == 1:
-                chance = p * math.exp(-0.5 * square * factor * factor)
-            elif form == 2:
-                chance = p * math.exp(-math.sqrt(square) * factor)
-            if chance < 1.0:
-                if drawn != column // 2:
-                    drawn = column // 2
-                    one, two = uniform_pair(key, row, drawn)
-                if (one if column % 2 == 0 else two) > chance:
-                    continue
-            if filling:
-                found[place] = column
-            place += 1
+            if not certain:
+                uniforms(key, row, first // 2, 32, numbers)
+                # A number below p f(d) is one that is below p when it is divided by f(d).
+                if form == 1:
+                    for k in range(64):
+                        numbers[k] /= exp_f64(-0.5 * squares[k] * factor * factor)
+                elif form == 2:
+                    for k in range(64):
+                        numbers[k] /= exp_f64(-math.sqrt(squares[k]) * factor)
+            for k in range(width):
+                if squares[k] <= farthest and numbers[k] <= p and not (without_self and first + k == row):
+                    if filling:
+                        found[place] = first + k
+                    place += 1
         if not filling:
             places[row] = place
 """
+)
 
-__all__ = ["FORMS", "by_distance"]
+__all__ = ["by_distance"]
