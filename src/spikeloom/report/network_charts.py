@@ -10,7 +10,7 @@ from bokeh.models import FixedTicker, Model, NumeralTickFormatter
 from ..sim.spike_trains import SpikeTrains
 from ..sim.statistics import cv, isi, spectrum
 from .canvas import Figure, add_hover, add_zoom, canvas, extent, literal, y_limits
-from .palette import cycle
+from .palette import CYCLE, cycle
 
 _HEIGHT, _BORDER = 236, 16
 _BINS, _DECADE = 40, 0.05  # of rates; width of the bins of intervals in decades
@@ -18,7 +18,6 @@ _CV = 0.05
 _SHORTEST, _FEWEST_BINS = 50.0, 64  # ms, bins of a record with a spectrum
 _FINEST = 0.5  # ms
 _MOST_MARKS, _LOWEST = 9, 1e-5  # on a logarithmic axis; of the highest power, what is still shown
-_LINES = 6  # colours; a second line of the same colour is dashed
 
 Curves = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -130,7 +129,7 @@ def _chart(curves: Curves, spikes: Mapping[str, SpikeTrains], x: str, y: str, **
     order = list(spikes)
     for name, (a, b) in curves.items():
         index = order.index(name)
-        dash = "solid" if index < _LINES else "dashed"
+        dash = "solid" if index < len(CYCLE) else "dashed"
         line = plot.line(a.astype(np.float32), b.astype(np.float32), color=cycle(index), line_width=1.6, line_dash=dash)
         add_hover(plot, [line], [("", literal(name)), (literal(x), "$snap_x{0.00}"), (literal(y), "$snap_y{0.000}")])
     add_zoom(plot)

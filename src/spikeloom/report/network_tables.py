@@ -18,13 +18,12 @@ from ..sim.spike_trains import SpikeTrains
 from ..sim.statistics import cv, mean_correlation
 from .labels import pretty_unit
 from .page import Html, escape, shown
-from .palette import GREEN, VERMILLION, cycle, for_text
+from .palette import CYCLE, GREEN, VERMILLION, cycle, for_text
 
 _LOOKED_AT = 20_000_000  # synapses whose own weights and delays are summarised
 _CHUNK = 1 << 20
 _BIN, _SAMPLE = 5.0, 200  # ms; neurons whose pairs are correlated
 _FLAT = re.compile(r"\w+\((\w+=[^(),]+(, )?)*\)")
-_CHIP = '<span class=chip style="background:{}"></span>'
 STYLE = f"""
 .wide {{ overflow-x: auto; }}
 .wide thead th {{ font-size: 13px; vertical-align: bottom; }}
@@ -67,7 +66,7 @@ def populations_table(spikes: Mapping[str, SpikeTrains]) -> Html:
     heads = ("population", "neurons", "spikes", "rate (Hz)", "silent", "mean CV", "correlation")
     rows = [
         (
-            _CHIP.format(cycle(index)) + escape(name), f"{t.size:,}", f"{len(t):,}", _number(t.rate()),
+            _chip(index) + escape(name), f"{t.size:,}", f"{len(t):,}", _number(t.rate()),
             f"{100 * float(np.mean(t.counts() == 0)):.3g} %", _fixed(_mean(cv(t)), 3), _fixed(_correlation(t), 4),
         )
         for index, (name, t) in enumerate(spikes.items())
@@ -77,8 +76,15 @@ def populations_table(spikes: Mapping[str, SpikeTrains]) -> Html:
 
 def legend(names: Sequence[str]) -> Html:
     """The colours of the populations."""
-    chips = (f"<span>{_CHIP.format(cycle(k))}{escape(name)}</span>" for k, name in enumerate(names))
+    chips = (f"<span>{_chip(k)}{escape(name)}</span>" for k, name in enumerate(names))
     return f"<div class=legend>{''.join(chips)}</div>"
+
+
+def _chip(index: int) -> Html:
+    """The colour of a population; broken where another one has it too, as its lines are."""
+    colour = cycle(index)
+    broken = f"repeating-linear-gradient(90deg,{colour} 0 4px,transparent 4px 6px)"
+    return f'<span class=chip style="background:{colour if index < len(CYCLE) else broken}"></span>'
 
 
 @dataclasses.dataclass(frozen=True)

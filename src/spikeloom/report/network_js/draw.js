@@ -19,12 +19,14 @@ function bandsOf(groups) {
 
 function placesOf(page, width) {
   const {groups, look} = page, rows = groups.reduce((sum, g) => sum + g.rows, 0)
-  const raster = Math.max(150, Math.min(420, 11 * rows + 20 * groups.length))
+  const most = 420 + 20 * Math.min(8, Math.max(0, groups.length - 2))
+  const raster = Math.max(150, Math.min(most, 11 * rows + 20 * groups.length))
   const lane = Math.max(16, Math.min(64, 520 / groups.length)), between = lane > 30 ? 10 : 4
   const right = width < 640 ? 84 : look.right, left = look.left
   const top = STRIP + HEAD, lanes = top + raster + GAP
   const bottom = lanes + groups.length * (lane + between) - between
-  return {width, left, right, inner: width - left - right, top, raster, lanes, lane, between, bottom, height: bottom + AXIS}
+  const inner = width - left - right
+  return {width, left, right, inner, top, raster, lanes, lane, between, bottom, height: bottom + AXIS}
 }
 
 // Colours of the density, from none to many, as the four bytes of a pixel.
@@ -33,7 +35,8 @@ function ramp(group, look) {
   const [paper, colour, dark] = [look.paper, group.colour, group.dark].map(parse)
   const table = new Uint32Array(256), bytes = new Uint8Array(table.buffer)
   for (let k = 0; k < 256; k++) {
-    const share = k / 255, [from, to, part] = share < 0.7 ? [paper, colour, share / 0.7] : [colour, dark, (share - 0.7) / 0.3]
+    const share = k / 255
+    const [from, to, part] = share < 0.7 ? [paper, colour, share / 0.7] : [colour, dark, (share - 0.7) / 0.3]
     for (let c = 0; c < 3; c++) bytes[4 * k + c] = Math.round(from[c] + (to[c] - from[c]) * part)
     bytes[4 * k + 3] = 255
   }
@@ -41,7 +44,8 @@ function ramp(group, look) {
 }
 
 function spanOf(group, page, view) {
-  return [firstFrom(group.ticks, Math.ceil(view.t0 / page.tick - 1e-6)), firstFrom(group.ticks, Math.floor(view.t1 / page.tick + 1e-6) + 1)]
+  const from = Math.ceil(view.t0 / page.tick - 1e-6), to = Math.floor(view.t1 / page.tick + 1e-6)
+  return [firstFrom(group.ticks, from), firstFrom(group.ticks, to + 1)]
 }
 
 // One pixel for each cell; the shade says how many spikes fell there, against the mean of the population at this zoom.
@@ -126,7 +130,7 @@ function drawNeurons(ctx, page, view) {
     ctx.textAlign = 'right'
     ctx.fillStyle = look.muted
     const step = Math.max(1, niceAbove(26 * group.rows / tall))
-    if (to - from < 12) return
+    if (to - from < 18) return
     for (const row of ticksOf(Math.max(0, rowAt(to)), Math.min(group.rows - 1, rowAt(from)), step)) {
       const y = Math.min(Math.max(top + tall * (1 - (row + 0.5) / group.rows), from), to)
       ctx.fillRect(places.left - 5, y - 0.5, 4, 1)
@@ -208,16 +212,21 @@ function drawTimes(ctx, page, view) {
 
 // Spikes of all populations over the whole run, and a frame around what is shown below.
 function drawStrip(ctx, page, view) {
-  const {places, look} = page, span = page.span, bins = Math.max(1, Math.min(Math.floor(places.inner), page.ticksInAll))
+  const {places, look, span} = page, bins = Math.max(1, Math.min(Math.floor(places.inner), page.ticksInAll))
   if (!page.overview || page.overview.length !== bins) {
     page.overview = new Float64Array(bins)
     for (const group of page.groups) {
-      for (let k = 0; k < group.count; k++) page.overview[Math.min(bins - 1, Math.floor(group.ticks[k] * bins / page.ticksInAll))]++
+      for (let k = 0; k < group.count; k++) {
+        page.overview[Math.min(bins - 1, Math.floor(group.ticks[k] * bins / page.ticksInAll))]++
+      }
     }
   }
   const most = Math.max(...page.overview, 1), each = places.inner / bins
   ctx.fillStyle = look.faint
-  page.overview.forEach((n, k) => ctx.fillRect(places.left + k * each, STRIP - 2 - n / most * (STRIP - 6), each, n / most * (STRIP - 6)))
+  page.overview.forEach((n, k) => {
+    const high = n / most * (STRIP - 6)
+    ctx.fillRect(places.left + k * each, STRIP - 2 - high, each, high)
+  })
   ctx.fillRect(places.left, STRIP - 2, places.inner, 1)
   ctx.fillStyle = look.muted
   ctx.textAlign = 'left'

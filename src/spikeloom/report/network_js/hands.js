@@ -91,22 +91,24 @@ function start(root) {
       const text = `${moment(timeAt(mouse.x), 1)} ms${neuron && ', ' + neuron}`
       const half = ctx.measureText(text).width / 2
       ctx.fillStyle = look.ink
-      ctx.fillText(text, Math.max(places.left, Math.min(mouse.x - half, places.left + places.inner - 2 * half)), places.top - 9)
+      const x = Math.max(places.left, Math.min(mouse.x - half, places.left + places.inner - 2 * half))
+      ctx.fillText(text, x, places.top - 9)
     }
     page.lanes.forEach((lane, k) => {
       const {first, rates, width, top, bottom} = lane, group = groups[k]
       const bin = shown ? Math.floor(timeAt(mouse.x) / tick / width) - first : -1
       const mean = rates.length ? rates.reduce((sum, r) => sum + r, 0) / rates.length : 0
       const text = bin >= 0 && bin < rates.length ? written(rates[bin], 3) + ' Hz' : 'mean ' + written(mean, 3) + ' Hz'
-      const middle = (top + bottom) / 2, roomy = bottom - top > 28, x = places.left + places.inner + 8
-      ctx.fillStyle = group.ink
+      const middle = (top + bottom) / 2, roomy = bottom - top > 28, room = places.right - 10
+      const x = places.left + places.inner + 8, value = roomy ? text : text.replace('mean ', '')
+      const across = ctx.measureText(value).width
       ctx.font = '600 ' + page.font
-      const name = fitted(ctx, group.name, roomy ? places.right - 10 : (places.right - 10) / 2)
-      ctx.fillText(name, x, roomy ? middle - 7 : middle)
-      const used = ctx.measureText(name + ' ').width
+      const name = fitted(ctx, group.name, room), both = roomy || ctx.measureText(name + '  ').width + across <= room
+      ctx.fillStyle = group.ink
+      if (both || !shown) ctx.fillText(name, x, roomy ? middle - 7 : middle)
       ctx.font = page.font
       ctx.fillStyle = look.muted
-      ctx.fillText(roomy ? text : text.replace('mean ', ''), roomy ? x : x + used, roomy ? middle + 8 : middle)
+      if (both || shown) ctx.fillText(value, roomy ? x : x + room - across, roomy ? middle + 8 : middle)
     })
     if (box) {
       const b = box.area(), {x, y, w, h} = b
@@ -126,7 +128,8 @@ function start(root) {
     return {
       cursor: 'grabbing',
       move(p) {
-        const t = (from.x - p.x) / page.places.inner * (was.t1 - was.t0), y = (from.y - p.y) / page.places.raster * (was.y1 - was.y0)
+        const t = (from.x - p.x) / page.places.inner * (was.t1 - was.t0)
+        const y = (from.y - p.y) / page.places.raster * (was.y1 - was.y0)
         set({t0: was.t0 + t, t1: was.t1 + t, y0: was.y0 + y, y1: was.y1 + y}, true)
       },
       end() {},
@@ -147,11 +150,11 @@ function start(root) {
     const onLanes = strip || from.y > top + raster
     let to = from
     const area = () => {
-      const x0 = clamp(Math.min(from.x, to.x), left, left + inner), x1 = clamp(Math.max(from.x, to.x), left, left + inner)
-      let y0 = clamp(Math.min(from.y, to.y), top, top + raster), y1 = clamp(Math.max(from.y, to.y), top, top + raster)
+      const [x0, x1] = [Math.min(from.x, to.x), Math.max(from.x, to.x)].map((x) => clamp(x, left, left + inner))
+      let [y0, y1] = [Math.min(from.y, to.y), Math.max(from.y, to.y)].map((y) => clamp(y, top, top + raster))
       const flat = onLanes || Math.abs(to.y - from.y) < 12, slim = !flat && Math.abs(to.x - from.x) < 12
       if (flat) [y0, y1] = strip ? [0, STRIP] : [top, bottom]
-      return slim ? {x: left, w: inner, y: y0, h: y1 - y0, flat, slim} : {x: x0, w: x1 - x0, y: y0, h: y1 - y0, flat, slim}
+      return {x: slim ? left : x0, w: slim ? inner : x1 - x0, y: y0, h: y1 - y0, flat, slim}
     }
     const made = {
       cursor: 'crosshair', area,
@@ -173,14 +176,16 @@ function start(root) {
   upper.addEventListener('pointerdown', (event) => {
     const p = place(event), zoomed = view.t1 - view.t0 < span * 0.9999
     if (event.button || !inside(p) || p.y > page.places.bottom + 5) return
-    drag = p.y <= STRIP && zoomed ? sliding(p) : event.shiftKey || (event.pointerType === 'touch' && zoomed) ? panning(p) : boxing(p)
+    const pans = event.shiftKey || (event.pointerType === 'touch' && zoomed)
+    drag = p.y <= STRIP && zoomed ? sliding(p) : pans ? panning(p) : boxing(p)
     upper.style.cursor = drag.cursor
     try { upper.setPointerCapture(event.pointerId) } catch { /* an event made by a script has no pointer */ }
   })
   upper.addEventListener('pointermove', (event) => {
     mouse = place(event)
     if (drag) return drag.move(mouse)
-    upper.style.cursor = !inside(mouse) ? '' : mouse.y <= STRIP && view.t1 - view.t0 < span * 0.9999 ? 'grab' : event.shiftKey ? 'grab' : 'crosshair'
+    const grips = event.shiftKey || (mouse.y <= STRIP && view.t1 - view.t0 < span * 0.9999)
+    upper.style.cursor = !inside(mouse) ? '' : grips ? 'grab' : 'crosshair'
     paintOver()
   })
   const release = () => { if (drag) drag.end(); drag = null; upper.style.cursor = '' }
@@ -202,10 +207,15 @@ function start(root) {
   }, {passive: false})
 
   const middle = () => (view.t0 + view.t1) / 2
-  const shift = (t, y) => set({t0: view.t0 + t * (view.t1 - view.t0), t1: view.t1 + t * (view.t1 - view.t0), y0: view.y0 + y * (view.y1 - view.y0), y1: view.y1 + y * (view.y1 - view.y0)}, true)
+  const shift = (t, y) => {
+    const long = t * (view.t1 - view.t0), high = y * (view.y1 - view.y0)
+    set({t0: view.t0 + long, t1: view.t1 + long, y0: view.y0 + high, y1: view.y1 + high}, true)
+  }
   const keys = {
-    ArrowLeft: () => shift(-0.15, 0), ArrowRight: () => shift(0.15, 0), ArrowUp: () => shift(0, -0.15), ArrowDown: () => shift(0, 0.15),
-    '+': () => zoomTime(0.7, middle()), '=': () => zoomTime(0.7, middle()), '-': () => zoomTime(1 / 0.7, middle()), 0: () => set(whole, false),
+    ArrowLeft: () => shift(-0.15, 0), ArrowRight: () => shift(0.15, 0),
+    ArrowUp: () => shift(0, -0.15), ArrowDown: () => shift(0, 0.15),
+    '+': () => zoomTime(0.7, middle()), '=': () => zoomTime(0.7, middle()), '-': () => zoomTime(1 / 0.7, middle()),
+    0: () => set(whole, false),
   }
   root.querySelector('.net-canvas').addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return
