@@ -45,9 +45,9 @@ def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: Ru
     summary = _summary(network, config, (net, result, times), facts)
     result.save(folder.path / "result.json")
     with show_status("drawing"):
-        for name, draw in {"raster.png": population_raster, "rates.png": population_rates}.items():
+        for name, figure in _pictures(network, config, result).items():
             with folder.file(name) as path:
-                draw(result, title=network.name).savefig(path, dpi=150)
+                figure.savefig(path, dpi=150)
         _report(folder, config, (net, result), facts, summary)
     folder.write_json("summary.json", summary)
     where = f"stopped at {result.end:g} of {config.duration:g} ms; what was simulated is in {folder.path}"
@@ -106,6 +106,13 @@ def peak_memory() -> float | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _pictures(network: NamedNetwork, config: NetworkConfig, result: Result) -> dict[str, Any]:
+    """Figures by the name of their file."""
+    drawn = {"raster.png": population_raster, "rates.png": population_rates}
+    own = importlib.import_module(network.pictures).pictures(config, result) if network.pictures else {}
+    return {**{name: draw(result, title=network.name) for name, draw in drawn.items()}, **own}
 
 
 def _report(

@@ -73,6 +73,7 @@ NETWORKS = (
         "packets of spikes through ten groups of neurons: they die out, or become synchronous",
         SynfireConfig,
         "spikeloom.networks.synfire_network",
+        "spikeloom.plot.synfire",
     ),
 )
 

@@ -13,10 +13,12 @@ class NamedNetwork:
     """A configuration and the module that knows what to do with it.
 
     ``configure()`` returns the configuration; ``module`` has ``build(config) -> Network`` and
-    ``facts(config, result) -> dict[str, Fact]``: what came out, with what was published beside it.
+    ``facts(config, result) -> dict[str, Fact]``: what came out, with what was published beside it. ``pictures`` is a
+    module with ``pictures(config, result) -> dict[file name, Figure]``: those that other networks do not have.
     """
 
     name: str
     summary: str
     configure: Callable[[], NetworkConfig]
     module: str
+    pictures: str = ""
