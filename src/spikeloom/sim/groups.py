@@ -62,6 +62,7 @@ class Population(Group):
         self._model, self.solver = model, solver
         self.synapses: dict[str, Mechanism] = {}
         self.initial: dict[str, Any] = {}
+        self.built = False  # whether a network has taken the initial values
 
     @property
     def model(self) -> NeuronModel:
@@ -73,11 +74,20 @@ class Population(Group):
         """The model as it was given."""
         return self._model
 
+    @property
+    def fires(self) -> bool:
+        """Whether its neurons make spikes."""
+        return self._model.threshold(self._model.symbols()[0]) is not None
+
     def set(self, **states: Any) -> None:
         """Initial values of states: a number, an array [size], or a distribution such as ``sl.sim.uniform(-60, -50)``.
 
-        Raises ModelError for an unknown state, ShapeError and ParameterError for values that do not fit.
+        Raises ModelError for an unknown state, ShapeError and ParameterError for values that do not fit, ParameterError
+        once the network was prepared or has run.
         """
+        if self.built:
+            mend = "Set initial values before the network is prepared or runs."
+            raise ParameterError(f"population {self.name} has its initial values already", got=list(states), mend=mend)
         known = self.model.states
         for name, value in states.items():
             if name not in known:
@@ -97,9 +107,9 @@ class Population(Group):
 class PoissonGroup(Group):
     """Independent Poisson trains of ``rate`` Hz: a number, an array [size], or a function of the time in ms.
 
-    With a ``correlation`` c all trains copy spikes of one common train, so that the counts of any two have the
-    correlation c (Kuhn, Aertsen & Rotter 2003). At most one spike a step. Raises ParameterError for rates that are
-    negative, or above one spike in each step.
+    With a ``correlation`` c all trains copy spikes of one common train, so that the counts of any two of equal rate
+    have the correlation c (Kuhn, Aertsen & Rotter 2003); as there is at most one spike a step, it is (c - p) / (1 - p)
+    where p = rate dt is not small. Raises ParameterError for rates that are negative, or above one spike in each step.
     """
 
     def __init__(self, name: str, size: int, rate: Any, correlation: float = 0.0, positions: Any = None) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 
 from ..errors import ParameterError
 from .build import Parts
+from .distributions import Distribution
 from .groups import Population
 from .projection import Projection
 
-_INDEX, _START = 4, 8  # bytes of a target, of a row's beginning
+_INDEX, _START, _LATEST = 4, 8, 4  # bytes of a target, of a row's beginning, of the step of an edge's latest spike
 
 
 def memory_needed(parts: Parts) -> float:
@@ -44,6 +45,9 @@ def available() -> float:
 
 def _edges(p: Projection, width: int) -> float:
     each = _INDEX + (width if p.weighted else 0) + (1 if p.delayed else 0)
+    if p.release is not None:
+        varied = sum(isinstance(v, Distribution) or np.size(v) > 1 for v in p.release.parameters.values())
+        each += width * (len(p.release.initial) + varied) + _LATEST
     # While a rule draws, another array of targets is alive.
     return p.expected * (each + _INDEX) + _START * (p.pre.size + 1) * 2
 

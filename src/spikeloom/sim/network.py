@@ -32,7 +32,7 @@ from .groups import Group, PoissonGroup, Population, SpikeSource
 from .inputs import Drive, Injection, Poisson
 from .memory import check_memory, memory_needed
 from .pace import Pace
-from .ports import arrival_units, check_sign, port_name
+from .ports import arrival_units, check_sign, mechanism_at, port_name
 from .projection import Projection, Receptor
 from .recorders import Recorder
 from .release import release_of, split
@@ -117,7 +117,8 @@ class Network:
         ``vary={"u_release": sl.sim.normal(0.5, 0.25, low=0.01)}``. A :class:`~spikeloom.GapJunction` couples both sides
         of every edge; its weights are conductances, and it takes no delay.
 
-        Raises ModelError for a port that there is not, ParameterError for weights and delays that cannot be.
+        Raises ModelError for a port that there is not and for ``pre`` that never fires, ParameterError for weights and
+        delays that cannot be.
         """
         self._check_own(pre, post)
         if not isinstance(post, Population):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -130,6 +131,8 @@ class Network:
             how = {"weight": weight, "delay": delay, "net": (self.dt, self.seed)}
             made, self._couplings[label] = couple(label, pre, post, rule, **how)
             return made
+        if isinstance(pre, Population) and not pre.fires:
+            raise ModelError(f"{pre.name} never fires", got=type(pre.given_model).__name__, expected="a spiking model")
         course, releasing = split(synapse)
         release = None if releasing is None else release_of(releasing, vary or {})
         if vary and release is None:
@@ -267,8 +270,13 @@ class Network:
             parts = self._parts()
             check_memory(parts)
             for p in parts.projections:
-                check_sign(p.synapse, p.name, float(p.weights.min()) if p.weights.size else 0.0)
+                check_sign(mechanism_at(p.post.model, p.port), p.name, p.weights)
+            for d in parts.drives:
+                check_sign(mechanism_at(d.population.model, d.port), d.name, d.weights)
             self._engine = Engine(parts)
+            for group in self.groups.values():
+                if isinstance(group, Population):
+                    group.built = True
         return self._engine
 
     def _parts(self) -> Parts:
@@ -308,7 +316,7 @@ class Network:
             raise ParameterError(f"the name {name!r} is taken", mend=mend)
 
     def _free(self, base: str, taken: Any = None) -> str:
-        known, name, number = self.projections if taken is None else taken, base, 1
+        known, name, number = {**self.projections, **self._couplings} if taken is None else taken, base, 1
         while name in known:
             number += 1
             name = f"{base} ({number})"

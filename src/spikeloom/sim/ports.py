@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from ..errors import ModelError, ParameterError, did_you_mean
 from ..lang.analysis import linear, symbols
 from ..lang.canonical import canonical, is_const
@@ -73,8 +75,18 @@ def _new_name(base: str, taken: set[str]) -> str:
     return name
 
 
-def check_sign(synapse: Mechanism | None, label: str, lowest: float) -> None:
-    """Raises ParameterError where a weight of a conductance is negative: conductances are not."""
+def mechanism_at(model: NeuronModel, port: str) -> Mechanism | None:
+    """The synapse of ``model`` that receives at ``port``, however the model is wrapped; None for another target."""
+    parts = getattr(getattr(model, "parts", None), "parts", {})
+    if port in parts:
+        return parts[port].mechanism
+    inner = getattr(model, "inner", None)
+    return mechanism_at(inner, port) if isinstance(inner, NeuronModel) else None
+
+
+def check_sign(synapse: Mechanism | None, label: str, weights: np.ndarray) -> None:
+    """Raises ParameterError where one of the ``weights`` of a conductance is negative: conductances are not."""
+    lowest = float(weights.min(initial=0.0))
     if isinstance(synapse, (Conductance, NMDA)) and lowest < 0.0:
         mend = "An inhibitory synapse has a positive conductance and a low reversal potential e."
         raise ParameterError(f"{label}: weight of a conductance", got=lowest, expected=">= 0", mend=mend)
@@ -111,4 +123,4 @@ def added_state(model: NeuronModel, port: str) -> str | None:
     return None if name in used or name in model.held or name in bound.reset(s) else name
 
 
-__all__ = ["added_state", "check_sign", "port_name", "with_synapses"]
+__all__ = ["added_state", "check_sign", "mechanism_at", "port_name", "with_synapses"]

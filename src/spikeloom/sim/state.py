@@ -77,6 +77,8 @@ def fingerprint(engine: Engine) -> str:
         arrays = (w.starts, w.targets, w.weights, *([] if w.lags is None else [w.lags]))
         sums = [zlib.crc32(np.ascontiguousarray(a).tobytes()) for a in arrays]
         add(p.name, p.pre.name, p.post.name, p.port, w.delay, *sums)
+        if (memory := engine.memories.get(p.name)) is not None:
+            add(memory.text, *(zlib.crc32(values.tobytes()) for values in memory.parameters.values()))
     for c in parts.couplings:
         add(c.input, c.source.name, c.target.name, *c.means(parts.dtype))
     for d in parts.drives:

@@ -1,0 +1,85 @@
+"""What a review of the network engine found, each as a test of its own; and small simulations written out in NumPy."""
+
+import numpy as np
+import pytest
+
+import spikeloom as sl
+from spikeloom.errors import ModelError, ParameterError, StateError
+
+ALL = sl.sim.all_to_all()
+CELL = sl.LIF(tau=10.0, v_threshold=10.0, reset_mechanism="value")
+CHEMICAL = sl.Conductance(sl.Exponential(tau=3.0), e=60.0)
+
+
+def test_initial_values_are_not_taken_too_late():
+    """They were accepted after the first run, and had no effect."""
+    net = sl.sim.Network(dt=0.1)
+    cells = net.population(CELL, 3, "cells")
+    cells.set(v=1.0)
+    net.run(1.0)
+    with pytest.raises(ParameterError, match="has its initial values already"):
+        cells.set(v=9.0)
+
+
+def test_synapses_beside_gap_junctions_get_a_name():
+    """The default name was that of the gap junctions, which was then refused."""
+    net = sl.sim.Network(dt=0.1)
+    cells = net.population(CELL, 3, "cells")
+    net.connect(cells, cells, ALL, weight=0.1, synapse=sl.GapJunction())
+    net.connect(cells, cells, ALL, weight=0.1, synapse=sl.GapJunction())
+    assert net.connect(cells, cells, ALL, weight=0.1).name == "cells to cells (3)"
+
+
+@pytest.mark.parametrize("model", [sl.With(CELL, g=CHEMICAL), sl.Refractory(sl.With(CELL, g=CHEMICAL), t_ref=1.0)])
+@pytest.mark.parametrize("way", ["connect", "drive"])
+def test_conductances_of_a_model_are_not_negative_either(model, way):
+    """Only those that a connection brought were looked at."""
+    net = sl.sim.Network(dt=0.1)
+    cells = net.population(model, 3, "cells")
+    if way == "connect":
+        net.connect(cells, cells, ALL, weight=-1.0, into="g")
+    else:
+        net.drive(cells, sl.sim.poisson(100.0), weight=np.array([1.0, -1.0, 0.0]), into="g")
+    with pytest.raises(ParameterError, match="weight of a conductance"):
+        net.run(1.0)
+
+
+@pytest.mark.parametrize("changes", [{"tau_recovery": 100.0}, {"u_release": 0.1}])
+def test_a_state_is_that_of_synapses_with_the_same_memory(tmp_path, changes):
+    """Parameters of short-term plasticity were not compared."""
+
+    def network(**values):
+        net = sl.sim.Network(dt=0.1)
+        cells, source = net.population(CELL, 3, "cells"), net.poisson(100.0, 3, "source")
+        net.connect(source, cells, ALL, weight=1.0, synapse=sl.TsodyksMarkram(sl.Exponential(tau=3.0), **values))
+        return net
+
+    net = network()
+    net.run(1.0)
+    path = net.save(tmp_path)
+    network().restore(path)
+    with pytest.raises(StateError, match="another network"):
+        network(**changes).restore(path)
+
+
+def test_memory_counts_what_edges_remember():
+    """Each edge of TsodyksMarkram keeps u, x, the step of its latest spike, and parameters that vary."""
+
+    def needed(synapse, **vary):
+        net = sl.sim.Network(dt=0.1)
+        cells = net.population(CELL, 1000, "cells")
+        net.connect(cells, cells, ALL, weight=1.0, synapse=synapse, vary=vary or None)
+        return net.memory()
+
+    plain, plastic = sl.Exponential(tau=3.0), sl.TsodyksMarkram(sl.Exponential(tau=3.0))
+    assert needed(plastic) - needed(plain) == 1e6 * (4 + 4 + 4)
+    assert needed(plastic, u_release=sl.sim.uniform(0.1, 0.9)) - needed(plastic) == 1e6 * 4
+
+
+def test_who_never_fires_is_not_connected():
+    """Such a connection did nothing, and nobody said so."""
+    net = sl.sim.Network(dt=0.1)
+    readout, cells = net.population(sl.LI(), 3, "readout"), net.population(CELL, 3, "cells")
+    with pytest.raises(ModelError, match="never fires"):
+        net.connect(readout, cells, ALL, weight=1.0)
+    net.connect(readout, cells, ALL, weight=1.0, synapse=sl.GapJunction())
