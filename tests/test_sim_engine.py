@@ -57,10 +57,10 @@ def spikes(*results):
 def test_equals_the_reference(dtype):
     sl.last_kernels()
     with sl.backend("cpu", strict=True):
-        fast = everything(dtype).run(30.0)
+        fast = everything(dtype).run(14.0)
         assert "propagate/cpu" in sl.last_kernels()
     with sl.backend("reference"):
-        slow = everything(dtype).run(30.0)
+        slow = everything(dtype).run(14.0)
         assert "propagate/reference" in sl.last_kernels()
     assert all(len(s) > 3 for s in fast.spikes.values())
     assert spikes(fast) == spikes(slow)
