@@ -238,6 +238,15 @@ def test_going_on_where_nothing_is(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "no run was named" in refused(capsys, "train", "--resume")
 
 
+@pytest.mark.parametrize("command", ["evaluate", "report", "compare"])
+def test_a_simulated_network_is_no_training(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("result.json", "summary.json"):
+        (tmp_path / name).write_text("{}")
+    message = refused(capsys, command, tmp_path, *([tmp_path] if command == "compare" else []))
+    assert "takes trainings only" in message
+    assert str(tmp_path / "report.html") in message
+
+
 def test_a_finished_run_has_nothing_left(trained: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--resume", str(trained[0])]) == 0
     assert "is finished" in capsys.readouterr().out

@@ -13,6 +13,7 @@ import tyro
 
 from ..report.compare import read_results, terminal_table, write_comparison
 from ..report.page import require_folder
+from .evaluate import refuse_simulation
 from .options import parse
 
 _DESCRIPTION = (
@@ -34,6 +35,8 @@ class CompareConfig:
 def run(arguments: Sequence[str]) -> None:
     """Print the table and write the page."""
     config = parse(CompareConfig(), arguments, prog="spikeloom compare", description=_DESCRIPTION)
+    for folder in config.runs:
+        refuse_simulation(folder)
     results = read_results(config.runs)
     require_folder(config.out)
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0

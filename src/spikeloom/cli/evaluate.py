@@ -73,4 +73,12 @@ def named_run(folder: Path | None, command: str) -> Path:
     if not folder.is_dir():
         got = f"{folder}, which {'is a file' if folder.exists() else 'does not exist'}"
         raise ConfigError("there is no such run", got=got, mend=mend)
+    refuse_simulation(folder)
     return folder
+
+
+def refuse_simulation(folder: Path) -> None:
+    """Raises :class:`ConfigError` where ``folder`` is that of ``spikeloom simulate``."""
+    if (folder / "result.json").is_file() and not (folder / "config.json").exists():
+        mend = f"Its figures are in {folder / 'summary.json'}, its page is {folder / 'report.html'}."
+        raise ConfigError("this takes trainings only", got=f"{folder}, a simulated network", mend=mend)
