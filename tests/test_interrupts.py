@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -65,3 +66,16 @@ def test_an_interrupt_in_disguise_is_an_interrupt(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("spikeloom.cli.listing.run", disguised)
     assert main(["list"]) == 130
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_loading_says_so_on_a_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    assert main(["simulate", "ring", "--duration", "5", "--out", str(tmp_path)]) == 0
+    assert "loading" in terminal.getvalue()

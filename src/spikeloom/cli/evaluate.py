@@ -12,6 +12,7 @@ import tyro
 
 from ..errors import ConfigError
 from ..recipes.common import require
+from ..train.progress import show_status
 from .interrupts import interrupts_deferred
 from .options import parse
 
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str]) -> None:
     """Evaluate, print the table, write the files."""
     config = parse(EvaluateConfig(), arguments, prog="spikeloom evaluate", description=_DESCRIPTION)
     folder = named_run(config.run, "evaluate")
-    with interrupts_deferred():
+    with show_status("loading"), interrupts_deferred():
         module = importlib.import_module("spikeloom.cli.evaluate_run")
     module.run(folder, config)
 

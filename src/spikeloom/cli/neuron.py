@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from ..errors import ConfigError
 from ..recipes.common import require
+from ..train.progress import show_status
 from ..train.run_folder import open_run_folder
 from .interrupts import interrupts_deferred
 from .models import MODELS, ModelEntry, find_model, find_preset
@@ -107,7 +108,7 @@ def run(arguments: Sequence[str]) -> None:
     model = model.replace(**_changed(config.param, default.param))
     # The folder comes first: it is refused at once, while what simulates and draws takes seconds to import.
     with open_run_folder(config.out, config.name, preset_folder(entry.name, preset)) as folder:
-        with interrupts_deferred():
+        with show_status("loading"), interrupts_deferred():
             module = importlib.import_module("spikeloom.cli.neuron_run")
         module.simulate_and_report(model, config, folder)
 

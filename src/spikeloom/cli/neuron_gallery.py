@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ConfigError, did_you_mean
+from ..train.progress import show_status
 from ..train.run_folder import open_run_folder
 from .interrupts import interrupts_deferred
 from .models import MODELS
@@ -36,6 +37,6 @@ def run(arguments: Sequence[str]) -> None:
             mend = f"{did_you_mean(name, known)} See `spikeloom list`."
             raise ConfigError("there is no such neuron model", got=repr(name), mend=mend)
     with open_run_folder(config.out, config.name, "gallery") as folder:
-        with interrupts_deferred():
+        with show_status("loading"), interrupts_deferred():
             module = importlib.import_module("spikeloom.cli.neuron_gallery_run")
         module.draw_gallery(config, folder)

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from ..train.progress import show_status
 from .evaluate import DataRoot, named_run
 from .interrupts import interrupts_deferred
 from .options import parse
@@ -33,6 +34,6 @@ def run(arguments: Sequence[str]) -> None:
     """Read the run, write the page."""
     config = parse(ReportConfig(), arguments, prog="spikeloom report", description=_DESCRIPTION)
     folder = named_run(config.run, "report")
-    with interrupts_deferred():
+    with show_status("loading"), interrupts_deferred():
         module = importlib.import_module("spikeloom.cli.report_run")
     module.run(folder, config)

@@ -16,6 +16,7 @@ from ..recipes import RECIPES
 from ..recipes.common import require
 from ..recipes.recipe import Recipe
 from ..recipes.space import Space, can_vary, parse_space
+from ..train.progress import show_status
 from .interrupts import interrupts_deferred
 from .options import near_options, option_names, parse
 
@@ -56,7 +57,7 @@ def run(arguments: Sequence[str]) -> None:
     if importlib.util.find_spec("optuna") is None:
         mend = "Run `pip install 'spikeloom[search]'`."
         raise ConfigError("a search needs the package optuna, which is not installed", mend=mend)
-    with interrupts_deferred():
+    with show_status("loading"), interrupts_deferred():
         module = importlib.import_module("spikeloom.cli.search_run")
     module.search_and_report(recipe, config, space, how)
 

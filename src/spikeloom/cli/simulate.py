@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from ..errors import ConfigError, did_you_mean
 from ..networks import NETWORKS, NamedNetwork
+from ..train.progress import show_status
 from ..train.run_folder import open_run_folder
 from ..train.stop import StoppedError
 from .interrupts import interrupts_deferred
@@ -24,7 +25,7 @@ def run(arguments: Sequence[str]) -> None:
     config = parse(network.configure(), arguments[1:], prog=prog, description=f"Simulate {network.summary}.")
     # The folder comes first: it is refused at once, while what simulates and draws takes seconds to import.
     with open_run_folder(config.out, config.name, network.name) as folder:
-        with interrupts_deferred():
+        with show_status("loading"), interrupts_deferred():
             runner = importlib.import_module("spikeloom.cli.simulate_run")
         said, stopped = runner.simulate_and_report(network, config, folder)
     print(said)  # outside: a reader that has gone is no fault of the folder

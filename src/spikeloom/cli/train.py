@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import ConfigError, did_you_mean
 from ..recipes import RECIPES, Recipe
 from ..recipes.settings_file import changed_fields, config_from, forget_settings, read_settings, write_settings
+from ..train.progress import show_status
 from ..train.ranks import ranks_from
 from ..train.run_folder import RunFolder, alone, open_run_folder, plain_config, reopen_run_folder
 from ..train.stop import StoppedError
@@ -47,7 +48,7 @@ def run(arguments: Sequence[str]) -> None:
             if ranks.first:
                 print(f"{opened.path} is finished: there is nothing left to do.")
             return
-        with interrupts_deferred():
+        with show_status("loading") if ranks.first else contextlib.nullcontext(), interrupts_deferred():
             runner = importlib.import_module("spikeloom.recipes.classification")
         runner.run(recipe, config, opened, ranks)
 
