@@ -83,3 +83,35 @@ def test_who_never_fires_is_not_connected():
     with pytest.raises(ModelError, match="never fires"):
         net.connect(readout, cells, ALL, weight=1.0)
     net.connect(readout, cells, ALL, weight=1.0, synapse=sl.GapJunction())
+
+
+@pytest.mark.parametrize(
+    ("delays", "threads", "chunk"),
+    [((7.0,), 3, 1), ((6.3, (8.0, 40.0)), 2, 64), (((6.5, 30.0), 50.0, 90.0), 5, 33), (((0.1, 60.0), 0.1), 4, 7)],
+)  # fmt: skip
+def test_long_and_mixed_delays_equal_a_plain_loop(delays, threads, chunk, monkeypatch):
+    """Several projections into one port, delays around the longest window (64 steps) and beyond the run."""
+    monkeypatch.setattr("spikeloom.sim.engine.Engine.most_steps", lambda engine: chunk)
+    net, n, steps = sl.sim.Network(dt=0.1, seed=2, dtype="float64"), 65, 700
+    cells = net.population(CELL.replace(v_reset=1.0), n, "cells")
+    v, current = np.linspace(0.0, 9.0, n), np.linspace(9.0, 12.0, n)
+    cells.set(v=v)
+    net.inject(cells, current)
+    rule, weight = sl.sim.fixed_probability(0.3), sl.sim.uniform(-1.0, 2.0)
+    made = []
+    for k, given in enumerate(delays):
+        delay = sl.sim.uniform(*given) if isinstance(given, tuple) else given
+        made.append(net.connect(cells, cells, rule, weight=weight, delay=delay, into="v", name=f"p{k}"))
+    trains = net.run(steps * 0.1, threads=threads).spikes["cells"]
+    lags = [np.broadcast_to(p.steps, (p.size,)).astype(int) for p in made]
+    arriving, fired = np.zeros((2 * steps + 300, n)), []
+    for step in range(steps):
+        v = current + (v - current) * np.exp(-0.1 / 10.0) + arriving[step]
+        now = np.flatnonzero(v >= 10.0)
+        v[now] = 1.0
+        fired += [(step + 1, int(source)) for source in now]
+        for p, lag, source in ((p, lag, source) for p, lag in zip(made, lags, strict=True) for source in now):
+            row = slice(p.edges.starts[source], p.edges.starts[source + 1])
+            np.add.at(arriving, (step + lag[row], p.edges.targets[row]), p.weights[row])
+    assert len(fired) > 100
+    assert list(zip(np.rint(trains.times / 0.1).astype(int).tolist(), trains.neurons.tolist(), strict=True)) == fired
