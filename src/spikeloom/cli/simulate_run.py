@@ -144,4 +144,4 @@ def _figure(fact: dict[str, Any]) -> str:
         return value
     verdict = "within" if fact["within"] else "OUTSIDE"
     allowed = f"{fact['low']:.4g} to {fact['high']:.4g}"
-    return f"{value} ({fact['published']:g} published; {verdict} {allowed}; {fact['source']})"
+    return f"{value} ({fact['source']}: {fact['published']:g}; {verdict} {allowed})"  # the source may be a simulator
