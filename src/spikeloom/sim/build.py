@@ -25,7 +25,7 @@ from .coupling import Coupling
 from .distributions import Distribution
 from .groups import Group, Population
 from .inputs import Drive, Injection
-from .ports import added_state, with_synapses
+from .ports import added_state, check_sign, mechanism_at, with_synapses
 from .projection import Projection
 
 _LONGEST_WINDOW = 64
@@ -71,6 +71,7 @@ class BuiltPopulation:
 def wires(projection: Projection, dtype: np.dtype[Any]) -> Wires:
     """The edges of ``projection`` as kernels take them."""
     edges, weights, steps = projection.edges, projection.weights_as(dtype), projection.steps
+    check_sign(mechanism_at(projection.post.model, projection.port), projection.name, weights)
     delay = int(steps.min()) if steps.size else 1
     lags = None
     if steps.size > 1 and int(steps.max()) != delay:

@@ -13,11 +13,13 @@ from .groups import Population
 from .projection import Projection
 
 _INDEX, _START, _LATEST = 4, 8, 4  # bytes of a target, of a row's beginning, of the step of an edge's latest spike
+_DRAWN = 16  # bytes of a number that is drawn, with one more on the way
 
 
 def memory_needed(parts: Parts) -> float:
     """Bytes, about: synapses, and the rows that each group needs."""
     synapses = sum(_edges(p, parts.dtype.itemsize) for p in parts.projections)
+    synapses += max((_while_built(p) for p in parts.projections), default=0.0)
     return synapses + sum(_neurons(g.size, g if isinstance(g, Population) else None, parts) for g in parts.groups)
 
 
@@ -48,8 +50,12 @@ def _edges(p: Projection, width: int) -> float:
     if p.release is not None:
         varied = sum(isinstance(v, Distribution) or np.size(v) > 1 for v in p.release.parameters.values())
         each += width * (len(p.release.initial) + varied) + _LATEST
-    # While a rule draws, another array of targets is alive.
-    return p.expected * (each + _INDEX) + _START * (p.pre.size + 1) * 2
+    return p.expected * each + _START * (p.pre.size + 1) * 2
+
+
+def _while_built(p: Projection) -> float:
+    """What is alive only while the edges get their own weights and delays, one connection after another."""
+    return p.expected * _DRAWN if p.weighted or p.delayed else 0.0
 
 
 def _neurons(size: int, population: Population | None, parts: Parts) -> float:

@@ -269,8 +269,6 @@ class Network:
                 raise ParameterError("the network is empty", mend="Add a population first.")
             parts = self._parts()
             check_memory(parts)
-            for p in parts.projections:
-                check_sign(mechanism_at(p.post.model, p.port), p.name, p.weights)
             for d in parts.drives:
                 check_sign(mechanism_at(d.population.model, d.port), d.name, d.weights)
             self._engine = Engine(parts)

@@ -129,11 +129,14 @@ class Projection:
     @property
     def steps(self) -> np.ndarray:
         """Delays in steps, [1] or [E]; at least 1."""
-        if self._steps is None:
-            brought = self.edges.delays
-            drawn = isinstance(self._delay, Distribution) or brought is not None
-            self._steps = self._in_steps(self._numbers("delay", self._delay if brought is None else brought, ms), drawn)
-        return self._steps
+        if self._steps is not None:
+            return self._steps
+        brought = self.edges.delays
+        drawn = isinstance(self._delay, Distribution) or brought is not None
+        steps = self._in_steps(self._numbers("delay", self._delay if brought is None else brought, ms), drawn)
+        if not isinstance(self._delay, Distribution):  # drawn ones are drawn again: kernels keep what they need
+            self._steps = steps
+        return steps
 
     def memory(self, dtype: np.dtype[Any]) -> Memory | None:
         """States of the edges before the first spike; None where they remember nothing."""
