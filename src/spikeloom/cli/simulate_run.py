@@ -142,6 +142,8 @@ def _figure(fact: dict[str, Any]) -> str:
     value = "none" if fact["value"] is None else f"{fact['value']:.4g} {fact['unit']}".rstrip()
     if "published" not in fact:
         return value
+    if fact["within"] is None:
+        return f"{value} ({fact['source']}: {fact['published']:g})"
     verdict = "within" if fact["within"] else "OUTSIDE"
     allowed = f"{fact['low']:.4g} to {fact['high']:.4g}"
     return f"{value} ({fact['source']}: {fact['published']:g}; {verdict} {allowed})"  # the source may be a simulator

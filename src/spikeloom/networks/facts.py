@@ -23,7 +23,9 @@ class Fact:
 
     @classmethod
     def near(cls, value: float, unit: str, published: float, tolerance: float, source: str) -> Fact:
-        """A figure that should be ``published`` ± ``tolerance``."""
+        """A figure that should be ``published`` ± ``tolerance``; without a verdict where that allows 0 as well."""
+        if 0.0 < published <= tolerance:
+            return cls(value, unit, published, source=source)
         return cls(value, unit, published, published - tolerance, published + tolerance, source)
 
     @property

@@ -16,7 +16,10 @@ _MOST_PATHS = 60
 
 def pictures(config: SynfireConfig, result: Result) -> dict[str, Figure]:
     """Each picture by the name of its file."""
-    return {"survival.png": survival_map(config, result), "paths.png": packet_paths(config, result)}
+    paths = {"paths.png": packet_paths(config, result)}
+    if len(config.spikes) * len(config.spread) == 1:  # a map of one place says nothing
+        return paths
+    return {"survival.png": survival_map(config, result), **paths}
 
 
 def survival_map(config: SynfireConfig, result: Result, *, title: str = "") -> Figure:

@@ -15,7 +15,7 @@ from ..train.evaluate import Evaluation, Task, evaluate
 from ..train.history import Observer
 from ..train.logs import JsonLines, Several, TensorBoard
 from ..train.loop import Fitted, fit
-from ..train.progress import Progress, Silent, show_progress
+from ..train.progress import Progress, Silent, show_progress, show_status
 from ..train.ranks import SINGLE, Ranks
 from ..train.run_folder import RunFolder
 from ..train.seeds import derive_seed
@@ -53,12 +53,13 @@ def run(recipe: Recipe, config: TrainConfig, folder: RunFolder, ranks: Ranks = S
                 jobs, kernels = _train(recipe, config, parts, folder, stop, ranks)
             if not ranks.first:
                 return {}
-            trained = _test(jobs, parts, stop)
-            kernels = sorted(kernels | set(last_kernels()))
-            energy = energy_of(trained, parts.test, lambda: _obey(stop))
-            summary = summarise(recipe, config, parts, trained, energy) | {"kernels": kernels}
-            folder.write_json("history.json", plain_history(trained))
-            write_page(folder.path, recipe, config, parts, trained, summary)
+            with show_status("testing, counting operations, drawing the page"):
+                trained = _test(jobs, parts, stop)
+                kernels = sorted(kernels | set(last_kernels()))
+                energy = energy_of(trained, parts.test, lambda: _obey(stop))
+                summary = summarise(recipe, config, parts, trained, energy) | {"kernels": kernels}
+                folder.write_json("history.json", plain_history(trained))
+                write_page(folder.path, recipe, config, parts, trained, summary)
             summary["wall_time_s"] = round(time.perf_counter() - began, 3)
             folder.write_json("summary.json", summary)
     except StoppedError as error:

@@ -278,7 +278,8 @@ class TrainConfig:
         if self.gradient.kind == "online" and self.readout.loss != "softmax-then-mean":
             # The others average, or ask for times, over the whole sequence, which is not known in a step.
             what = "readout.loss with gradient.kind online, which takes the loss step by step"
-            raise ConfigError(what, got=self.readout.loss, expected="softmax-then-mean")
+            mend = "Set readout.loss to softmax-then-mean as well."
+            raise ConfigError(what, got=self.readout.loss, expected="softmax-then-mean", mend=mend)
         if self.gradient.truncate and self.readout.whole:
             mend = "Set gradient.truncate to 0."
             raise ConfigError(f"gradient.truncate excludes readout.loss {self.readout.loss}", mend=mend)

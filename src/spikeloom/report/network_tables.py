@@ -54,8 +54,10 @@ def facts_table(facts: Mapping[str, Fact]) -> Html:
 
 
 def _published(fact: Fact) -> tuple[Html, Html, Html, Html]:
-    if fact.published is None or fact.low is None or fact.high is None:
+    if fact.published is None:
         return "", "", "", ""
+    if fact.low is None or fact.high is None:
+        return _with_unit(fact.published, fact.unit), "", "", escape(fact.source)
     verdict = "<span class=met>✓ within</span>" if fact.within else "<span class=missed>✗ outside</span>"
     allowed = f"{_number(fact.low)} to {_number(fact.high)}" if fact.low < fact.high else _number(fact.low)
     return _with_unit(fact.published, fact.unit), allowed, verdict, escape(fact.source)

@@ -110,7 +110,7 @@ class Network:
         spike starts in the target, such as ``sl.Exponential(tau=5.0)``: connections with an equal synapse share it.
         ``into`` names a state or port of the model instead, or the synapse; or an input, which then holds the weights
         for one step: the step that ends when they arrive. By default a spike makes the membrane jump, or reaches the
-        one port there is.
+        one port that the model has itself.
 
         A synapse with short-term plasticity, such as ``sl.TsodyksMarkram(sl.Exponential(tau=3.0))``, gives every edge a
         memory of its own; its parameters may ``vary`` between edges, as in

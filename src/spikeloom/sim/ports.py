@@ -49,7 +49,7 @@ def port_name(
 
 def _existing(model: NeuronModel, synapses: Mapping[str, Mechanism], into: str | None) -> str:
     synapses = {name: synapse for name, synapse in synapses.items() if synapse.receives is not None}
-    ports = [*model.ports, *synapses]
+    ports = list(model.ports)  # not those that connections brought: what a call means does not hang on its place
     if into is None:
         if len(ports) > 1:
             mend = f"Say which: into={ports[0]!r}."
