@@ -22,8 +22,8 @@ from spikeloom.coding import encode
 from spikeloom.data.arrays import Labelled
 from spikeloom.learn import cross_entropy_of_mean
 from spikeloom.nets import ConvBlock, conv_net
+from spikeloom.storage import files
 from spikeloom.storage.checkpoint import load_checkpoint
-from spikeloom.train import files
 from spikeloom.train.evaluate import Task
 from spikeloom.train.history import Epoch, Step
 from spikeloom.train.loop import FitSettings, Keep, fit

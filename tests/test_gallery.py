@@ -270,7 +270,7 @@ def test_the_whole_gallery_is_drawn(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--models", "lf"], ["no such neuron model", "'lf'", "Did you mean lif"]),
+        (["--models", "lf"], ["no such neuron model", "'lf'", "Did you mean", "lif"]),
         (["--model", "lif"], ["no such option", "--model", "Did you mean --models"]),
         (["--out", "file/runs"], ["cannot write file/runs"]),
         (["--name", "../up"], ["plain folder name"]),
