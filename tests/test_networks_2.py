@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from spikeloom.cli.app import main
-from spikeloom.networks import NETWORKS
 from spikeloom.networks.facts import Fact
 from spikeloom.sim.network import Network
 from spikeloom.sim.result import Result
 
-
-def configured(name: str, **changes: Any) -> tuple[Any, Any]:
-    """Module and configuration of a network."""
-    entry = next(n for n in NETWORKS if n.name == name)
-    return importlib.import_module(entry.module), dataclasses.replace(entry.configure(), **changes)
-
-
-def simulated(name: str, threads: int = 1, **changes: Any) -> tuple[Network, Result, dict[str, Fact]]:
-    """A network, what it did, and its figures."""
-    module, config = configured(name, **changes)
-    net: Network = module.build(config)
-    result = net.run(config.duration, threads=threads)
-    return net, result, module.facts(config, result)
+from .test_networks import configured, simulated
 
 
 def outside(facts: dict[str, Fact]) -> dict[str, Fact]:

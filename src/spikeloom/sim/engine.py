@@ -51,6 +51,7 @@ class Engine:
         self.memories = {p.name: memory for p in parts.projections if (memory := p.memory(parts.dtype)) is not None}
         self._given = {g.name: g.by_step(parts.dt) for g in parts.groups if isinstance(g, SpikeSource)}
         self._splits: dict[tuple[str, int], np.ndarray] = {}
+        self.couplings = [(c, c.means(parts.dtype)) for c in parts.couplings]
 
     def most_steps(self) -> int:
         """How many steps a chunk may have."""
@@ -58,13 +59,13 @@ class Engine:
         changing = any(i.function is not None for i in self.parts.injections)
         return max(1, min(_LOGGED // widest, _ROWS // widest if changing else 1 << 20, 1 << 20))
 
-    def run(self, steps: int, threads: int, recorders: list[Recorder], logged: set[str]) -> Chunk:
+    def run(self, steps: int, threads: int, recorders: list[Recorder]) -> Chunk:
         """Move on by ``steps`` steps, at most :meth:`most_steps`, on ``threads`` threads."""
         backend = choose("cpu").name
         if backend == "gpu":
             mend = 'Use sl.backend("cpu") or "reference".'
             raise BackendError("networks have no kernels for a GPU yet", got=backend, mend=mend)
-        chunk = _Run(self, steps, 1 if backend == "reference" else threads, recorders, logged)
+        chunk = _Run(self, steps, 1 if backend == "reference" else threads, recorders)
         if backend == "reference":
             reference.drive([task.reference for task in chunk.tasks], self.step, steps)
         else:
@@ -105,14 +106,14 @@ def bounds_of(size: int, parts: int) -> np.ndarray:
 class _Run:
     """The tasks of one chunk, and the arrays they work on."""
 
-    def __init__(self, engine: Engine, steps: int, threads: int, recorders: list[Recorder], logged: set[str]) -> None:
+    def __init__(self, engine: Engine, steps: int, threads: int, recorders: list[Recorder]) -> None:
         self.engine, self.steps, self.threads, self.first = engine, steps, threads, engine.step
-        self._recorders, self._logged = recorders, logged
+        self._recorders = recorders
         self._strict = choose("cpu").strict
         self._drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in engine.populations}
         self.bounds = {g.name: bounds_of(g.size, threads) for g in engine.parts.groups}
         self.lists = {g.name: self._lists(g) for g in engine.parts.groups}
-        self._logs = {name: self._log(name) for name in sorted(logged)}
+        self._logs = {name: self._log(name) for name in self.lists}
         self._samples = [r.room(self.first, steps, engine.parts.dtype) for r in recorders]
         self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
                        for r in recorders if r.state in r.population.model.peak()}  # fmt: skip
@@ -215,11 +216,10 @@ class _Run:
                     yield Task(*sources.varying_poisson_task(*given), bounds, reference.varying_poisson(*given))
 
     def _couplings(self) -> Iterator[Task]:
-        for number, c in enumerate(self.engine.parts.couplings):
+        for number, (c, rows_by_target) in enumerate(self.engine.couplings):
             others, target = self.engine.populations[c.source.name], self.engine.populations[c.target.name]
-            starts, neurons, shares = c.means(self.engine.parts.dtype)
             source, rows = others.states[STATE + c.source.given_model.membrane], target.coupled[c.input]
-            given = starts, neurons, shares, source, rows
+            given = *rows_by_target, source, rows
             bounds, meet = self.bounds[c.target.name], number == 0
             yield Task(*sources.coupling_task(*given), bounds, reference.coupling(*given), meet)
 

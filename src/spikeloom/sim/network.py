@@ -223,7 +223,7 @@ class Network:
             while engine.step < first + steps and not stop():
                 workers, count = pace.next(min(first + steps - engine.step, engine.most_steps()))
                 start = time.perf_counter()
-                chunk = engine.run(count, workers, self._recorders, set(self.groups))
+                chunk = engine.run(count, workers, self._recorders)
                 if spikes is not None:
                     chunk = spikes.append(chunk)
                 found.append(chunk)
@@ -306,9 +306,7 @@ class Network:
         return name
 
     def _check_new(self, name: str, taken: Any) -> None:
-        if self._engine is not None:
-            mend = "Build the whole network first; make a new one to change it."
-            raise ParameterError("the network has run", got=f"a new object {name!r}", mend=mend)
+        self._check_open()
         if name in taken:
             mend = "Names are unique: random numbers follow from them."
             raise ParameterError(f"the name {name!r} is taken", mend=mend)
@@ -320,10 +318,13 @@ class Network:
             name = f"{base} ({number})"
         return name
 
-    def _check_own(self, *groups: Group) -> None:
+    def _check_open(self) -> None:
         if self._engine is not None:
             mend = "Build the whole network first; make a new one to change it."
             raise ParameterError("the network has run and cannot be changed", mend=mend)
+
+    def _check_own(self, *groups: Group) -> None:
+        self._check_open()
         for group in groups:
             if self.groups.get(group.name) is not group:
                 mend = "Connect groups that this network made; networks cannot be connected with each other."

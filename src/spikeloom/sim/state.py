@@ -79,8 +79,8 @@ def fingerprint(engine: Engine) -> str:
         add(p.name, p.pre.name, p.post.name, p.port, w.delay, *sums)
         if (memory := engine.memories.get(p.name)) is not None:
             add(memory.text, *(zlib.crc32(values.tobytes()) for values in memory.parameters.values()))
-    for c in parts.couplings:
-        add(c.input, c.source.name, c.target.name, *c.means(parts.dtype))
+    for c, rows in engine.couplings:
+        add(c.input, c.source.name, c.target.name, *rows)
     for d in parts.drives:
         add(d.name, d.port, d.rate.function is not None, d.rate.numbers, d.weights)
     for i in parts.injections:
