@@ -188,6 +188,8 @@ uF_per_cm2 = _named(uF / cm2, "uF/cm2")
 # Units of whatever membrane a channel or synapse is put into: pA and nS, uA/cm2 and mS/cm2, or none at all.
 membrane_current = Unit(_NONE, Fraction(0), "the membrane's current")
 membrane_conductance = Unit(_NONE, Fraction(0), "the membrane's conductance")
+# The unit of whatever weights a plasticity rule changes.
+synaptic_weight = Unit(_NONE, Fraction(0), "the weight's unit")
 
 
 def is_finite(value: float) -> bool:

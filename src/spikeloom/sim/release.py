@@ -12,15 +12,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ModelError, ParameterError, did_you_mean
-from ..lang import math as m
-from ..lang.analysis import linear
-from ..lang.canonical import is_const
 from ..lang.expr import lift, symbol
 from ..lang.graph import Graph
 from ..models.base import Values
 from ..models.mechanism import Mechanism
 from ..models.synapses import ReleasingSynapse
 from ..units import Unit, ms, mV
+from .between import after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,18 +61,10 @@ def release_of(synapse: ReleasingSynapse, vary: Mapping[str, Any]) -> Release:
     slopes = bound.derivative(Values(**now), symbol("v", mV), Values())
     elapsed, moved = symbol("elapsed", ms), dict(now)
     for name in own:
-        form = linear(lift(slopes[name]), [f"s.{n}" for n in synapse.states])
-        if form is None or set(form[0]) - {f"s.{name}"}:
-            what = f"{type(synapse).__name__}: d{name}/dt"
-            raise ModelError(what, got=str(slopes[name]), expected=f"an equation linear in {name} alone")
-        rate, rest = form[0].get(f"s.{name}", lift(0.0)), form[1]
-        if is_const(rate, 0.0):
-            moved[name] = now[name] + rest * elapsed
-        else:
-            # x(t) = x + (x + rest/rate) (exp(rate t) - 1)
-            moved[name] = now[name] + (now[name] + rest / rate) * m.expm1(rate * elapsed)
-    fraction, after = bound.released(Values(**moved))
-    outputs = {"fraction": lift(fraction), **{f"next.{n}": lift(after.get(n, moved[n])) for n in own}}
+        label = f"{type(synapse).__name__}: d{name}/dt"
+        moved[name] = after(label, now[name], slopes[name], elapsed, [f"s.{n}" for n in synapse.states if n != name])
+    fraction, changed = bound.released(Values(**moved))
+    outputs = {"fraction": lift(fraction), **{f"next.{n}": lift(changed.get(n, moved[n])) for n in own}}
     inputs = [*(f"s.{n}" for n in own), *(f"p.{n}" for n in params), "elapsed"]
     initial = {n: float(synapse.states[n].default) for n in own}
     values = {n: vary.get(n, getattr(synapse, n)) for n in params}
