@@ -26,7 +26,7 @@ KNOWN = [
 
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
 def test_known_answers(counter, key, expected) -> None:
-    assert tuple(map(int, philox(*map(np.uint32, counter), *map(np.uint32, key)))) == expected
+    assert tuple(map(int, philox(*map(np.uint64, (*counter, *key))))) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)

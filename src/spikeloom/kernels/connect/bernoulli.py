@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from .rows import UNIFORMS, bits_of, kernel, over_rows, starts_of
+from .rows import bits_of, kernel, over_rows, starts_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +58,7 @@ def _fill(strips: list[list[Block]], places: np.ndarray, without_self: bool, fou
 
 
 # Filling 0 counts: places[row] becomes the number of edges in the row. Filling 1 writes them from places[row] on.
-_TEXT = (
-    UNIFORMS
-    + """
+_TEXT = """
 @numba.cfunc(void(*[int64] * 8, CPointer(int64), CPointer(int32)), **options(strict=True))
 def run(begin, end, left, right, bits, without_self, key, filling, places, found):
     scale = bitcast(bits)
@@ -83,6 +81,5 @@ def run(begin, end, left, right, bits, without_self, key, filling, places, found
         if not filling:
             places[row] = place
 """
-)
 
 __all__ = ["Block", "bernoulli", "bernoulli_blocks"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .rows import UNIFORMS, WORDS, kernel, over_rows, starts_of
+from .rows import kernel, over_rows, starts_of
 
 _ALIGN = 64  # what over_blocks divides by
 
@@ -67,7 +67,7 @@ def spread(total: int, rows: int, most: int | None, key: int) -> np.ndarray:
     """
     counts = np.zeros(rows, np.int32)
     rest = total if most is None else min(total, rows * most - total)
-    kernel(UNIFORMS + _SPREAD, 4, 1)(rest, rows, 0 if most is None else most, key, counts.ctypes.data)
+    kernel(_SPREAD, 4, 1)(rest, rows, 0 if most is None else most, key, counts.ctypes.data)
     if most is not None and rest < total:  # those left out were drawn
         return (most - counts).astype(np.int32)
     return counts
@@ -76,8 +76,7 @@ def spread(total: int, rows: int, most: int | None, key: int) -> np.ndarray:
 # Distinct ones by Floyd's algorithm (Bentley & Floyd 1987): one number for each, none is drawn again. A number below n
 # is the upper half of n times 64 random bits (complemented: the larger a uniform number, the smaller it is here).
 # stamps[column] is row + 1 where the row has drawn the column. ``to`` has room for one number more.
-_CHOOSE = (
-    """
+_CHOOSE = """
 
 @numba.njit(error_model="numpy")
 def below(high, low, most):
@@ -92,9 +91,8 @@ def choose(key, row, count, columns, without_self, distinct, stamps, to):
         first, more = uint64(there - count + 1), uint64(1)
     else:
         first, more = uint64(there), uint64(0)
-    for pair in range((count + 1) // 2):"""
-    + WORDS
-    + """
+    for pair in range((count + 1) // 2):
+        c0, c1, c2, c3 = block(key, row, pair)
         most = first + uint64(2 * pair) * more
         to[2 * pair] = below(c0, c1, most)
         to[2 * pair + 1] = below(c2, c3, most + more)
@@ -110,7 +108,6 @@ def choose(key, row, count, columns, without_self, distinct, stamps, to):
             to[k] += int32(to[k] >= row)
 
 """
-)
 
 _INCOMING = """
 @numba.cfunc(void(*[int64] * 7, *[CPointer(int32)] * 3, CPointer(int64), CPointer(int32)), **options(strict=True))

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from .rows import UNIFORMS, bits_of, kernel, over_rows, starts_of
+from .rows import bits_of, kernel, over_rows, starts_of
 
 _FORMS = {"within": 0, "gaussian": 1, "exponential": 2}
 # Farther away the chance is below that of the smallest random number, 2^-53.
@@ -45,9 +45,7 @@ def by_distance(
 
 
 # Positions are [dimensions, rows] and [dimensions, columns]. 64 columns at a time are looked at, most often in vain.
-_TEXT = (
-    UNIFORMS
-    + """
+_TEXT = """
 @numba.cfunc(
     void(*[int64] * 12, *[CPointer(float64)] * 3, CPointer(int64), CPointer(int32)), **options(strict=True)
 )
@@ -98,6 +96,5 @@ def run(
         if not filling:
             places[row] = place
 """
-)
 
 __all__ = ["by_distance"]

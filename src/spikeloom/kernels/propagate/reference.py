@@ -31,13 +31,24 @@ def drive(tasks: Sequence[Step], first: int, steps: int) -> None:
             task(step)
 
 
-def _plain(function: Any) -> Callable[..., Any]:
-    return getattr(function, "py_func", function)
+def _words(key: int, step: int, pair: int) -> tuple[int, int, int, int]:
+    low = 0xFFFFFFFF
+    counter = pair & low, pair >> 32, step & low, step >> 32, key & low, (key >> 32) & low
+    a, b, c, d = philox.philox.py_func(*map(np.uint64, counter))
+    return int(a), int(b), int(c), int(d)
 
 
-def _random(name: str, key: int, step: int, pair: int) -> tuple[float, float]:
-    with np.errstate(over="ignore"):
-        return _plain(getattr(philox, f"{name}_pair"))(key, step, pair)
+def _uniform(key: int, step: int, pair: int) -> tuple[float, float]:
+    a, b, c, d = _words(key, step, pair)
+    return ((a << 32 | b) // 2048 + 1) * 2.0**-53, ((c << 32 | d) // 2048 + 1) * 2.0**-53
+
+
+def _random(kind: str, key: int, step: int, pair: int) -> tuple[float, float]:
+    one, two = _uniform(key, step, pair)
+    if kind == "normal":
+        radius, angle = math.sqrt(-2.0 * math.log(one)), 2.0 * math.pi * two
+        return radius * math.cos(angle), radius * math.sin(angle)
+    return (-math.log(one), -math.log(two)) if kind == "exponential" else (one, two)
 
 
 def _list(lists: Lists, step: int, fired: np.ndarray) -> None:
@@ -133,14 +144,9 @@ def poisson(rows: np.ndarray, weights: np.ndarray, key: int, table: np.ndarray) 
 
     def run(step: int) -> None:
         now = rows[step % len(rows)]
-        word = np.uint32
         for m in range(len(now)):
-            with np.errstate(over="ignore"):
-                words = _plain(philox.philox)(
-                    word(m // 4), word(0), word(step & 0xFFFFFFFF), word(step >> 32), word(key & 0xFFFFFFFF),
-                    word((key >> 32) & 0xFFFFFFFF),
-                )  # fmt: skip
-            k = int(np.searchsorted(table[256:], int(words[m % 4]), side="right"))
+            words = _words(key, step, m // 4)
+            k = int(np.searchsorted(table[256:], words[m % 4], side="right"))
             now[m] += now.dtype.type(k) * weights[m if weights.size > 1 else 0]
 
     return run
@@ -155,7 +161,7 @@ def varying_poisson(rows: np.ndarray, means: np.ndarray, weights: np.ndarray, ke
             mean = float(means[step - first if len(means) > 1 else 0, m if means.shape[1] > 1 else 0])
             k = pieces = 0
             while mean > 0.0:
-                left = _random("uniform", key, step, m // 2 + (pieces << 40))[m % 2]
+                left = _uniform(key, step, m // 2 + (pieces << 40))[m % 2]
                 piece = min(mean, 500.0)
                 mean, pieces, n = mean - piece, pieces + 1, 0
                 p = total = math.exp(-piece)
@@ -174,10 +180,10 @@ def chance(lists: Lists, chances: np.ndarray, keys: tuple[int, int], correlation
 
     def run(step: int) -> None:
         fired: list[int] = []
-        common = _random("uniform", keys[1], step, 0)[0]
+        common = _uniform(keys[1], step, 0)[0]
         for m in range(lists.neurons.shape[1]):
             p = float(chances[step - first if len(chances) > 1 else 0, m if chances.shape[1] > 1 else 0])
-            drawn = _random("uniform", keys[0], step, m // 2)[m % 2]
+            drawn = _uniform(keys[0], step, m // 2)[m % 2]
             if (common <= p / correlation and drawn <= correlation) if correlation > 0.0 else drawn <= p:
                 fired.append(m)
         _list(lists, step, np.array(fired, np.int32))
