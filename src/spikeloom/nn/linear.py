@@ -14,21 +14,27 @@ _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_
 def plain_linear(module: torch.nn.Module, x: torch.Tensor) -> bool:
     """Whether ``module(x)`` is just ``x W^T + b`` in float32 on the CPU, with the CPU's kernels allowed and worth it.
 
-    Not where the module is a subclass (as a parametrized one is), has a hook or a ``forward`` of its own, where a
-    tensor is of a class of its own or belongs to a torch.func transform, under autocast, and while torch compiles
-    or traces, which would fix today's choice for ever.
+    Not where the module is a subclass, as a parametrized one is; see :func:`untouched`.
     """
-    if type(module) is not torch.nn.Linear or torch.compiler.is_compiling():
+    if type(module) is not torch.nn.Linear or not (x.dim() >= 2 and x.numel() and x.shape[-1] == module.in_features):
         return False
-    if not (x.dim() >= 2 and x.numel() and crossover(x.numel() // x.shape[-1], x.shape[-1], module.out_features)):
-        return False
-    if hooked(module):
+    worth = crossover(x.numel() // x.shape[-1], x.shape[-1], module.out_features)
+    return bool(worth) and untouched(module, x)
+
+
+def untouched(module: torch.nn.Module, x: torch.Tensor) -> bool:
+    """Whether only the numbers that come out of ``module(x)`` matter: float32 on the CPU, its kernels allowed.
+
+    Not where the module has a hook or a ``forward`` of its own, where a tensor is of a class of its own or belongs to a
+    torch.func transform, under autocast, and while torch compiles or traces, which would fix today's choice for ever.
+    """
+    if torch.compiler.is_compiling() or hooked(module):
         return False
     if torch.is_autocast_enabled("cpu") or torch.jit.is_tracing():  # type: ignore[reportPrivateImportUsage]
         return False
-    tensors = [x, module.weight, *([] if module.bias is None else [module.bias])]
+    tensors = [t for t in (x, getattr(module, "weight", None), getattr(module, "bias", None)) if t is not None]
     plain = all(type(t) in (torch.Tensor, torch.nn.Parameter) and _is_cpu_float32(t) for t in tensors)
-    return plain and x.shape[-1] == module.in_features and choose("cpu").name == "cpu"
+    return plain and choose("cpu").name == "cpu"
 
 
 def hooked(module: torch.nn.Module) -> bool:

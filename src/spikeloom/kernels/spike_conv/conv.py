@@ -1,0 +1,71 @@
+"""The convolution of a sequence's images, by adding up rows of weights where the input is sparse."""
+
+from __future__ import annotations
+
+import torch
+
+from ..backends import note_kernel
+from .op import conv_op
+from .shape import ConvShape, Two
+
+CROSSOVER = 0.3  # density from which on the dense convolution is taken; measured, see docs/decisions/0015
+_SMALLEST = 2**24  # products in all, below which the calls themselves cost too much
+_FEWEST_OUTPUTS = 8
+_SAMPLE = 64  # planes that are looked at first
+
+
+def spike_conv(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride: Two = (1, 1), padding: Two = (0, 0)
+) -> torch.Tensor:
+    """``torch.nn.functional.conv2d`` of contiguous ``x`` ``[N, C, H, W]``, weights ``[O, C, KH, KW]``; float32, CPU.
+
+    Where few enough elements of ``x`` are not zero (:func:`crossover`), rows of the weights are scaled and added up, in
+    an order that does not depend on the number of threads; the result is that of the dense convolution to rounding (an
+    infinite weight counts only where the input is not zero). Anything else is the dense convolution.
+
+    >>> x, weight = torch.tensor([[[[0.0, 1.0, 0.0]]]]), torch.tensor([[[[1.0, 2.0, 4.0]]]])
+    >>> spike_conv(x, weight, None, padding=(0, 1)).tolist()
+    [[[[4.0, 2.0, 1.0]]]]
+    """
+    sizes = (x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3])
+    shape = ConvShape(x.shape[0], x.shape[1], weight.shape[0], *sizes, stride, padding)
+    limit = crossover(shape)
+    listed = _listed(x.detach(), shape, limit) if limit and x.is_contiguous() else None
+    if listed is None:
+        return torch.nn.functional.conv2d(x, weight, bias, stride, padding)
+    return conv_op(x, *listed, weight, bias, stride, padding)
+
+
+def crossover(shape: ConvShape) -> float:
+    """The density from which on the dense convolution of these sizes is taken; 0 where it always is.
+
+    >>> crossover(ConvShape(512, 32, 64, (16, 16), (3, 3), padding=(1, 1)))
+    0.3
+    >>> crossover(ConvShape(1, 32, 64, (16, 16), (3, 3), padding=(1, 1)))
+    0.0
+    """
+    if not shape.fits or shape.outputs < _FEWEST_OUTPUTS or shape.products < _SMALLEST:
+        return 0.0
+    return CROSSOVER
+
+
+def _listed(
+    x: torch.Tensor, shape: ConvShape, limit: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:  # fmt: skip
+    """What of ``x`` is not zero, or None where the dense convolution is better."""
+    from . import cpu
+
+    planes = x.view(-1, shape.places)
+    stride = len(planes) // _SAMPLE  # a few planes first: dense input is found out at once
+    few = stride < 2 or _sparse(cpu.mark(planes[::stride].contiguous())[1], shape, limit)
+    words, counts, binary = cpu.mark(planes) if few else (None, None, False)
+    if words is None or counts is None or not _sparse(counts, shape, limit):
+        note_kernel("spike_conv/dense/Conv2d/forward")
+        return None
+    starts = torch.zeros(len(planes) + 1, dtype=torch.int64)
+    torch.cumsum(counts, 0, out=starts[1:])
+    return words, starts, torch.empty(0) if binary else cpu.values(planes, words, starts)
+
+
+def _sparse(counts: torch.Tensor, shape: ConvShape, limit: float) -> bool:
+    return int(counts.numpy().sum()) < limit * len(counts) * shape.places
