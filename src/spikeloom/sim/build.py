@@ -70,7 +70,7 @@ class BuiltPopulation:
 
 def wires(projection: Projection, dtype: np.dtype[Any]) -> Wires:
     """The edges of ``projection`` as kernels take them."""
-    edges, weights, steps = projection.edges, projection.weights_as(dtype), projection.steps
+    edges, weights, steps = projection.kept, projection.weights_as(dtype), projection.steps
     check_sign(mechanism_at(projection.post.model, projection.port), projection.name, weights)
     delay = int(steps.min()) if steps.size else 1
     lags = None

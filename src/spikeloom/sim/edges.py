@@ -59,6 +59,17 @@ class Edges:
             raise ParameterError("targets of edges", got=low if low < 0 else high, expected=f"0 to {post.size - 1}")
         self._check_ascending()
 
+    def narrow(self, size: int) -> Edges:
+        """The same with targets of two bytes each, where ``size`` targets have room in them."""
+        few = size <= 1 << 16
+        return dataclasses.replace(self, targets=self.targets.astype(np.uint16)) if few else self
+
+    def wide(self) -> Edges:
+        """The same with targets of four bytes each."""
+        if self.targets.dtype == np.int32:
+            return self
+        return dataclasses.replace(self, targets=self.targets.astype(np.int32))
+
     def _check_ascending(self) -> None:
         for first in range(0, self.targets.size - 1, _CHUNK):
             part = self.targets[first : first + _CHUNK + 1]

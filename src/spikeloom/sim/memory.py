@@ -12,7 +12,8 @@ from .distributions import Distribution
 from .groups import Population
 from .projection import Projection
 
-_INDEX, _START, _LATEST = 4, 8, 4  # bytes of a target, of a row's beginning, of the step of an edge's latest spike
+_START, _LATEST = 8, 4  # bytes of a row's beginning, of the step of an edge's latest spike
+_INDEX = 4  # bytes of a target, or 2 where there are few
 _DRAWN = 16  # bytes of a number that is drawn, with one more on the way
 
 
@@ -46,7 +47,7 @@ def available() -> float:
 
 
 def _edges(p: Projection, width: int) -> float:
-    each = _INDEX + (width if p.weighted else 0) + (1 if p.delayed else 0)
+    each = (2 if p.post.size <= 1 << 16 else _INDEX) + (width if p.weighted else 0) + (1 if p.delayed else 0)
     if p.release is not None:
         varied = sum(isinstance(v, Distribution) or np.size(v) > 1 for v in p.release.parameters.values())
         each += width * (len(p.release.initial) + varied) + _LATEST
@@ -55,7 +56,7 @@ def _edges(p: Projection, width: int) -> float:
 
 def _while_built(p: Projection) -> float:
     """What is alive only while the edges get their own weights and delays, one connection after another."""
-    return p.expected * _DRAWN if p.weighted or p.delayed else 0.0
+    return p.expected * (_DRAWN if p.weighted or p.delayed else _INDEX)
 
 
 def _neurons(size: int, population: Population | None, parts: Parts) -> float:

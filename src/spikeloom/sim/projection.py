@@ -95,24 +95,29 @@ class Projection:
 
     @property
     def edges(self) -> Edges:
-        """The edges, drawn once."""
+        """The edges, drawn once; targets are int32 [E]."""
+        return self.kept.wide()
+
+    @property
+    def kept(self) -> Edges:
+        """The same as they are kept: targets are uint16 where that is enough, for kernels that take them."""
         if self._edges is None:
             same = self.pre is self.post
             found = self.rule.edges(self.pre.side, self.post.side, same, self._key("edges"))
             found.check(self.pre.side, self.post.side)
-            self._edges = found
+            self._edges = found.narrow(self.post.size)
         return self._edges
 
     @property
     def size(self) -> int:
         """Number of synapses."""
-        return len(self.edges.targets)
+        return len(self.kept.targets)
 
     @property
     def weights(self) -> np.ndarray:
         """[1] where all are alike, else one for each edge."""
         if self._weights is None:
-            brought = self.edges.weights
+            brought = self.kept.weights
             if brought is not None and self._weight is not None:
                 mend = "Leave out weight=, or the weights of the rule."
                 raise ParameterError(f"{self.name}: weights are given twice", mend=mend)
@@ -131,7 +136,7 @@ class Projection:
         """Delays in steps, [1] or [E]; at least 1."""
         if self._steps is not None:
             return self._steps
-        brought = self.edges.delays
+        brought = self.kept.delays
         drawn = isinstance(self._delay, Distribution) or brought is not None
         steps = self._in_steps(self._numbers("delay", self._delay if brought is None else brought, ms), drawn)
         if not isinstance(self._delay, Distribution):  # drawn ones are drawn again: kernels keep what they need
@@ -149,7 +154,7 @@ class Projection:
 
     def sources(self) -> np.ndarray:
         """Source of each edge, [E]."""
-        return np.repeat(np.arange(self.pre.size, dtype=np.int32), np.diff(self.edges.starts))
+        return np.repeat(np.arange(self.pre.size, dtype=np.int32), np.diff(self.kept.starts))
 
     @property
     def _unit(self) -> Unit:
@@ -163,7 +168,7 @@ class Projection:
     def _numbers(self, what: str, given: Any, unit: Unit) -> np.ndarray:
         """One number, or one for each edge, as float64."""
         if isinstance(given, Distribution):
-            found = given.along(self._key(what), self.edges, self.pre.side, self.post.side)
+            found = given.along(self._key(what), self.kept, self.pre.side, self.post.side)
         else:
             found = np.atleast_1d(np.asarray(plain(given, unit, what), np.float64))
         if found.shape not in ((1,), (self.size,)):

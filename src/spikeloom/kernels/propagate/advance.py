@@ -35,11 +35,13 @@ class Arrival:
 class Lists:
     """Spikes of a population in the latest steps: ``neurons`` [slots, N] int32, ``counts`` [slots, parts] int64.
 
-    Part p writes from its first neuron's place on. Of step t the row is ``t % slots``.
+    Part p writes from its first neuron's place on. Of step t the row is ``t % slots``. Where spikes have times of their
+    own, ``ahead`` [slots, N] float64 says how many ms before the end of the step each was.
     """
 
     neurons: np.ndarray
     counts: np.ndarray
+    ahead: np.ndarray | None = None
 
     @property
     def slots(self) -> int:
@@ -104,7 +106,7 @@ def advance_source(
     stores += [f"{identifier(n)}_all[m] = {identifier(n)}_new" for n in shown]
     stores += [f"{identifier(n)}_all[m] = {precision}(0.0)" for n, kind in arrivals if kind == "taken"]
     if fires:
-        stores += ["fired[m - base] = spike_new", f"hits |= int32(spike_new > {precision}(0.0))"]
+        stores += ["fired[m - base] = spike_new", f"hits = int32(hits | int32(spike_new > {precision}(0.0)))"]
     kind = {"f32": "float32", "f64": "float64"}[precision]
     arrays = (*states, *constants, *shown)
     received = tuple(n for n, _ in arrivals)
