@@ -9,10 +9,12 @@ from typing import Any
 import torch
 
 from ..errors import ModelError, ShapeError, SpikeloomError, StateError
+from ..kernels.avg_pool import avg_pool
 from ..kernels.spike_conv.conv import spike_conv
 from ..kernels.spike_linear.linear import spike_linear
 from .conv import plain_conv
 from .linear import plain_linear
+from .pool import plain_pool
 from .repeated import repeats
 from .state import State
 
@@ -84,11 +86,14 @@ def over_time(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 
 def _called(module: torch.nn.Module, x: torch.Tensor) -> object:
-    """``module(x)``; a plain linear map or convolution makes use of sparse spikes."""
+    """``module(x)``; a plain linear map or convolution makes use of sparse spikes, a plain average needs no input."""
     if plain_linear(module, x):
         y = spike_linear(x.reshape(-1, x.shape[-1]), module.weight, module.bias)  # type: ignore[reportArgumentType]
         return y.unflatten(0, x.shape[:-1])
     sides = plain_conv(module, x)
     if sides is not None:
         return spike_conv(x, module.weight, module.bias, *sides)  # type: ignore[reportArgumentType]
+    square = plain_pool(module, x)
+    if square is not None:
+        return avg_pool(x, square)
     return module(x)
