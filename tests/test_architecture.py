@@ -23,7 +23,8 @@ LAYERS = {
     "analyse": 5,
     "coding": 5, "learn": 5, "nets": 5, "data": 5, "simulation": 5, "located": 5, "energy": 5, "hardware": 5, "nir": 5,
     "experiments": 5,
-    "train": 6, "report": 6, "recipes": 6, "networks": 6, "cli": 6, "plot": 6, "check": 6, "fitting": 6, "__main__": 6,
+    "train": 6, "report": 6, "recipes": 6, "networks": 6, "cli": 6, "plot": 6, "check": 6, "fitting": 6, "bench": 6,
+    "__main__": 6,
 }  # fmt: skip
 # Within layer 2: models know no solver and no surrogate.
 WITHIN = {"models": 0, "surrogates": 0, "solvers": 1, "plasticity": 1}

@@ -64,6 +64,10 @@ class ConfigError(SpikeloomError, ValueError):
     """An unknown or unusable field of a configuration, or an unknown name on the command line."""
 
 
+class BenchError(SpikeloomError, RuntimeError):
+    """A contender of a benchmark failed, or contenders do not compute the same; no figure is shown then."""
+
+
 class FileError(SpikeloomError, OSError):
     """A file or folder cannot be read, written or trusted."""
 

@@ -39,6 +39,7 @@ COMMANDS = (
         "simulate one neuron, or draw them all: `spikeloom neuron lif`, `spikeloom neuron gallery`",
         "spikeloom.cli.neuron",
     ),
+    Command("bench", "speed beside peers and floors, for instance `spikeloom bench simulate`", "spikeloom.cli.bench"),
 )
 
 _EXIT_CODES = """exit codes:

@@ -1,0 +1,77 @@
+"""What the commands ``spikeloom bench ...`` may be told; torch-free, so that ``--help`` is fast."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ConfigError, did_you_mean
+from ..recipes.common import require
+from .networks import WORKLOADS as NETWORKS
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """How contenders are measured, and where the results go."""
+
+    rounds: int = 7
+    """Rounds in which all contenders take turns; medians of them are shown."""
+    out: Path = Path("runs")
+    """Folder in which the folder of this run is made."""
+    name: str = ""
+    """Name of the folder of this run; empty: the benchmark and the time."""
+
+    def __post_init__(self) -> None:
+        require("rounds", self.rounds, low=1, high=10_000)
+
+
+@dataclass(frozen=True)
+class SimulateConfig(BenchConfig):
+    """Networks beside plain loops, NEST and Brian2: seconds of the clock per simulated second."""
+
+    networks: tuple[str, ...] = tuple(NETWORKS)
+    """Which networks."""
+    threads: tuple[int, ...] = (1, 2)
+    """Numbers of threads, each a contender of its own; plain loops have one."""
+    span: float = 1000.0
+    """Simulated ms of a round."""
+    settle: float = 200.0
+    """Simulated ms before the first round, which are not measured."""
+    nest: str = ""
+    """An interpreter that has NEST; empty: this one, if it has."""
+    brian: str = ""
+    """An interpreter that has Brian2 (and a C++ compiler at hand); empty: this one, if it has."""
+    fresh_cache: bool = True
+    """Whether kernels are compiled anew, so that this is timed; else they may come from the cache."""
+    neurons: int = 0
+    """Neurons of every network, for a trial; 0: as many as each has."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_known("networks", self.networks, NETWORKS)
+        require_threads(self.threads)
+        require("span", self.span, low=1.0)
+        require("settle", self.settle, low=1.0)
+        require("neurons", self.neurons, low=0, high=100_000_000)
+        if 0 < self.neurons < 250:
+            raise ConfigError("neurons", got=self.neurons, expected="0, or at least 250")
+
+
+def require_known(field: str, names: Iterable[str], known: Iterable[str]) -> None:
+    """Raise :class:`ConfigError` for no name at all, or one that is not known."""
+    names, known = list(names), list(known)
+    if not names:
+        raise ConfigError(f"{field} is empty", mend=f"Known: {', '.join(known)}.")
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{field}: there is no such benchmark", got=repr(name), mend=did_you_mean(name, known))
+
+
+def require_threads(threads: Iterable[int]) -> None:
+    """Raise :class:`ConfigError` unless there are some and each is usable."""
+    threads = list(threads)
+    if not threads:
+        raise ConfigError("threads is empty", mend="Give at least one number.")
+    for count in threads:
+        require("threads", count, low=1, high=1024)
