@@ -385,14 +385,14 @@ def test_a_parameter_and_a_start_for_each_neuron() -> None:
 # -- refusals
 
 
-@pytest.mark.parametrize("solver", [Located(RK4()), Located(), DormandPrince()], ids=repr)
-def test_only_simulate_runs_them(solver) -> None:
+@pytest.mark.parametrize("solver", [Located(RK4()), Located(), DormandPrince(), sl.solvers.Interpolated(RK4())], ids=repr)
+def test_layers_refuse_them(solver) -> None:
     x = torch.ones(3, 1, 1)
     for run in (
         lambda: sl.scan(sl.LIF(), {"v": x}, solver=solver),
         lambda: sl.nn.Neuron(sl.LIF(), solver=solver)(x),
     ):
-        with pytest.raises(ModelError, match=r"finds spikes between grid points, which only sl.simulate can do") as e:
+        with pytest.raises(ModelError, match=r"between grid points, which scan and sl.nn layers cannot have") as e:
             run()
         assert "RK4()" in e.value.mend
 

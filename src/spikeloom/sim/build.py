@@ -13,6 +13,7 @@ from ..errors import ModelError
 from ..kernels import prepare
 from ..kernels.program import STATE, STREAM, Program, constants_of, program
 from ..kernels.propagate.deliver import Wires
+from ..kernels.propagate.times import interpolated
 from ..kernels.random import key_of
 from ..lang.analysis import replace
 from ..lang.canonical import canonical
@@ -20,6 +21,7 @@ from ..lang.expr import symbol, topological
 from ..lang.graph import Graph
 from ..models.base import NeuronModel
 from ..models.synapses import GapJunction
+from ..solvers import Interpolated
 from ..surrogates import ATan
 from .coupling import Coupling
 from .distributions import Distribution
@@ -102,7 +104,11 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
         mend = "Give the model a second input for one of them."
         raise ModelError(f"{population.name}: currents and spikes into one input", got=both[0], mend=mend)
     coupled = {c.input: np.zeros((1, size), dtype) for c in couplings}
-    made = program(model, population.solver, ATan(), (*rings, *held, *coupled))
+    solver = population.solver
+    base = solver.base if isinstance(solver, Interpolated) else solver
+    made = program(model, base, ATan(), (*rings, *held, *coupled))
+    if isinstance(solver, Interpolated) and made.fires:
+        made = interpolated(made, model, solver)
     like = torch.empty(0, dtype=torch.float32 if dtype == np.float32 else torch.float64)
     given = prepare.constants(made, model, {}, parts.dt, (size,), like)
     constants = {n: c.numpy().copy() for n, c in zip(constants_of(made.step), given, strict=True)}

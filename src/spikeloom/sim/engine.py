@@ -10,10 +10,11 @@ import numpy as np
 from ..errors import BackendError, NonFiniteError
 from ..kernels.backends import choose, note_kernel
 from ..kernels.program import SHOWN, STATE, STREAM
-from ..kernels.propagate import reference, sources
+from ..kernels.propagate import reference, sources, times
 from ..kernels.propagate.advance import Arrival, Lists, Stepped, advance_task
 from ..kernels.propagate.deliver import Delivery, Wires, deliver_task
 from ..kernels.propagate.drive import Task, drive
+from ..kernels.propagate.times import AHEAD
 from ..kernels.random import key_of
 from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
 from .groups import Group, PoissonGroup, Population, SpikeSource
@@ -26,12 +27,16 @@ _LOGGED = 1 << 24  # spikes that a chunk has room for
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Chunk:
-    """What happened in some steps: spikes (step, neuron) by group, samples [K, neurons] by recorder."""
+    """What happened in some steps: spikes (step, neuron) by group, samples [K, neurons] by recorder.
+
+    ``ahead`` says, for groups whose spikes have times of their own, how many ms before the end of its step each was.
+    """
 
     first: int
     steps: int
     spikes: dict[str, tuple[np.ndarray, np.ndarray]]
     samples: list[np.ndarray]
+    ahead: dict[str, np.ndarray] = dataclasses.field(default_factory=dict[str, np.ndarray])
 
 
 class Engine:
@@ -48,6 +53,8 @@ class Engine:
         self.recent: dict[str, list[np.ndarray]] = {
             g.name: [np.empty(0, np.int32)] * slots_of(g, parts, self.wires, self.window) for g in parts.groups
         }
+        # Of spikes with times of their own, how long before the end of its step each was, alike.
+        self.ahead = {g.name: [np.empty(0)] * len(self.recent[g.name]) for g in parts.groups if _timed(g)}
         self.memories = {p.name: memory for p in parts.projections if (memory := p.memory(parts.dtype)) is not None}
         self._given = {g.name: g.by_step(parts.dt) for g in parts.groups if isinstance(g, SpikeSource)}
         self._splits: dict[tuple[str, int], np.ndarray] = {}
@@ -97,6 +104,10 @@ class Engine:
                     raise NonFiniteError(what, got=values[neuron], expected="finite numbers", mend=mend)
 
 
+def _timed(group: Group) -> bool:
+    return isinstance(group, Population) and group.timed
+
+
 def bounds_of(size: int, parts: int) -> np.ndarray:
     """Which neurons each part has, [parts + 1]."""
     each = -(-size // (parts * _ALIGN)) * _ALIGN
@@ -117,6 +128,10 @@ class _Run:
         self._samples = [r.room(self.first, steps, engine.parts.dtype) for r in recorders]
         self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
                        for r in recorders if r.state in r.population.model.peak()}  # fmt: skip
+        self._times = {name: (np.empty(len(self._logs[name][0])), np.zeros((threads, 8), np.int64))
+                       for name in engine.ahead}  # fmt: skip
+        self._shown |= {(name, AHEAD): np.zeros(self.lists[name].neurons.shape[1], engine.parts.dtype)
+                        for name in self._times}  # fmt: skip
         self.tasks = list(self._all())
 
     def harvest(self) -> Chunk:
@@ -127,12 +142,19 @@ class _Run:
                 row, counts = lists.neurons[step % slots], lists.counts[step % slots]
                 pieces = [row[b : b + c] for b, c in zip(bounds[:-1], counts, strict=True)]
                 self.engine.recent[name][step % slots] = np.concatenate(pieces)
-        spikes = {name: self._logged_spikes(name) for name in self._logs}
-        return Chunk(self.first, self.steps, spikes, self._samples)
+                if lists.ahead is not None:
+                    pieces = [lists.ahead[step % slots, b : b + c] for b, c in zip(bounds[:-1], counts, strict=True)]
+                    self.engine.ahead[name][step % slots] = np.concatenate(pieces)
+        found = {name: self._logged_spikes(name) for name in self._logs}
+        spikes = {name: (steps, neurons) for name, (steps, neurons, _) in found.items()}
+        ahead = {name: before for name, (_, _, before) in found.items() if before is not None}
+        return Chunk(self.first, self.steps, spikes, self._samples, ahead)
 
     def _lists(self, group: Group) -> Lists:
         recent = self.engine.recent[group.name]
-        lists = Lists(np.empty((len(recent), group.size), np.int32), np.zeros((len(recent), self.threads), np.int64))
+        shape, ahead = (len(recent), group.size), self.engine.ahead.get(group.name)
+        room = None if ahead is None else np.empty(shape)
+        lists = Lists(np.empty(shape, np.int32), np.zeros((len(recent), self.threads), np.int64), room)
         bounds = self.bounds[group.name]
         for slot, neurons in enumerate(recent):
             places = np.searchsorted(neurons, bounds)
@@ -140,6 +162,8 @@ class _Run:
                 mine = neurons[places[part] : places[part + 1]]
                 lists.neurons[slot, bounds[part] : bounds[part] + len(mine)] = mine
                 lists.counts[slot, part] = len(mine)
+                if room is not None and ahead is not None:
+                    room[slot, bounds[part] : bounds[part] + len(mine)] = ahead[slot][places[part] : places[part + 1]]
         return lists
 
     def _log(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -147,14 +171,18 @@ class _Run:
         log = np.empty(self.steps * size, np.int32)
         return log, np.zeros((self.threads, 8), np.int64), np.zeros((self.steps, self.threads), np.int64)
 
-    def _logged_spikes(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+    def _logged_spikes(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         log, cursors, made = self._logs[name]
         begins = self.bounds[name][:-1] * self.steps
         neurons = np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
         numbers = np.arange(self.first, self.first + self.steps)
         steps = np.concatenate([np.repeat(numbers, made[:, p]) for p in range(self.threads)])
         order = np.argsort(steps, kind="stable")  # parts follow each other in the order of neurons
-        return steps[order], neurons[order]
+        if name not in self._times:
+            return steps[order], neurons[order], None
+        ahead, cursors = self._times[name]
+        ahead = np.concatenate([ahead[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
+        return steps[order], neurons[order], ahead[order]
 
     def _all(self) -> Iterator[Task]:
         """In the order of a step: random numbers, what arrives before it, neurons and sources, what is added after."""
@@ -170,6 +198,9 @@ class _Run:
             if isinstance(group, Population):
                 yield dataclasses.replace(self._advance(group.name, built[group.name]), meet=wait)
                 wait = False
+                if group.name in self._times:
+                    given = self.lists[group.name], self._shown[group.name, AHEAD]
+                    yield Task(*times.stamp_task(*given), self.bounds[group.name], times.stamp(*given))
             else:
                 yield self._source(group)
         yield from self._arrivals(after=True)
@@ -177,6 +208,9 @@ class _Run:
             lists = self.lists[name]
             found = sources.log_task(lists, log, cursors, made, self.first)
             yield Task(*found, self.bounds[name], reference.log(lists, log, cursors, made, self.first))
+        for name, (log, cursors) in self._times.items():
+            given = self.lists[name], log, cursors
+            yield Task(*times.log_times_task(*given), self.bounds[name], times.log_times(*given))
         for recorder, rows in zip(self._recorders, self._samples, strict=True):
             name = recorder.population.name
             state = self._shown.get((name, recorder.state), built[name].states[STATE + recorder.state])

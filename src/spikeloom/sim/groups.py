@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
 from ..models.base import NeuronModel, require_model
 from ..models.mechanism import Mechanism
-from ..solvers import Solver
+from ..solvers import Interpolated, OffGrid, Solver
 from ..units import Hz, ms, plain
 from .distributions import Distribution
 from .edges import Side
@@ -47,7 +47,8 @@ class Group:
 class Population(Group):
     """``size`` neurons of ``model``; made by :meth:`Network.population`.
 
-    Parameters may differ between neurons: give the model arrays [size].
+    Parameters may differ between neurons: give the model arrays [size]. Raises ModelError for a solver that only
+    :func:`spikeloom.simulate` runs.
     """
 
     def __init__(
@@ -59,6 +60,9 @@ class Population(Group):
         if many:
             expected = f"one value or {self.size}"
             raise ShapeError(f"parameters of population {name}", got=many, expected=expected)
+        if isinstance(solver, OffGrid) and not isinstance(solver, Interpolated):
+            what, expected = f"population {name} cannot have this solver", "one such as sl.solvers.Interpolated()"
+            raise ModelError(what, got=repr(solver), expected=expected)
         self._model, self.solver = model, solver
         self.synapses: dict[str, Mechanism] = {}
         self.initial: dict[str, Any] = {}
@@ -73,6 +77,11 @@ class Population(Group):
     def given_model(self) -> NeuronModel:
         """The model as it was given."""
         return self._model
+
+    @property
+    def timed(self) -> bool:
+        """Whether its spikes have times between the points of the grid."""
+        return isinstance(self.solver, OffGrid) and self.fires
 
     @property
     def fires(self) -> bool:

@@ -218,7 +218,7 @@ class Network:
         first = engine.step
         if spikes is not None:
             synapses = sum(len(w.targets) for w in engine.wires.values())
-            spikes.start({g.name: g.size for g in self.groups.values()}, self.dt, first, synapses)
+            spikes.start({g.name: g.size for g in self.groups.values()}, self.dt, first, synapses, list(engine.ahead))
         with _stopped_by_ctrl_c() as stop:
             while engine.step < first + steps and not stop():
                 workers, count = pace.next(min(first + steps - engine.step, engine.most_steps()))

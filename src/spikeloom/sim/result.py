@@ -127,7 +127,9 @@ def gathered(
         steps = [np.empty(0, np.int64), *(c.spikes[group.name][0] for c in chunks)]
         neurons = [np.empty(0, np.int32), *(c.spikes[group.name][1] for c in chunks)]
         joined = np.concatenate(steps), np.concatenate(neurons)
-        spikes[group.name] = SpikeTrains.from_steps(*joined, dt, group.size, begin, end)
+        timed = group.name in engine.ahead
+        ahead = np.concatenate([np.empty(0), *(c.ahead[group.name] for c in chunks)]) if timed else None
+        spikes[group.name] = SpikeTrains.from_steps(*joined, dt, group.size, begin, end, ahead)
     states: dict[str, dict[str, Recorded]] = {}
     for k, r in enumerate(recorders):
         values = [np.empty((0, len(r.neurons)), engine.parts.dtype), *(c.samples[k] for c in chunks)]

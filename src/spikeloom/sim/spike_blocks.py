@@ -3,10 +3,12 @@
 The file is a head and blocks. All numbers are little-endian.
 
 * Head: the 17 bytes ``spikeloom spikes\\n``, uint32 version, uint32 length, SHA-256 of the text that follows, and that
-  JSON text: ``dt`` (ms), ``first`` step, ``synapses``, ``groups`` (name and size of each, in order).
+  JSON text: ``dt`` (ms), ``first`` step, ``synapses``, ``groups`` (name and size of each, in order). Version 2 adds
+  ``timed``, the names of groups whose spikes have times of their own; without such groups the version is 1.
 * Block: ``SPKB``, uint64 first step, uint64 steps, float64 seconds since the beginning, uint64 length of the content,
   SHA-256 of the content, uint32 CRC-32 of all that; then the content: for each group uint64 count, uint32 [count] steps
-  from the first step of the block on, ascending, int32 [count] neurons. A spike belongs to the end of its step.
+  from the first step of the block on, ascending, int32 [count] neurons. A spike belongs to the end of its step; for
+  a timed group float64 [count] ms follow, by which it was before that.
 * A file that was finished ends with a block ``SPKE`` without content.
 
 A block that is cut off at the end of the file was being written, or a crash came between; it is left out. Anything else
@@ -19,7 +21,7 @@ import hashlib
 import json
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,20 +33,21 @@ from .engine import Chunk
 from .result import Result
 from .spike_trains import SpikeTrains
 
-_MAGIC, _VERSION = b"spikeloom spikes\n", 1
+_MAGIC, _PLAIN, _TIMED = b"spikeloom spikes\n", 1, 2
 _HEAD = struct.Struct("<17sII32s")
 _BLOCK, _CHECK = struct.Struct("<4sQQdQ32s"), struct.Struct("<I")
 _SPIKES, _END = b"SPKB", b"SPKE"
 _LONGEST_TEXT = 1 << 22
 
-Found = dict[str, list[tuple[np.ndarray, np.ndarray]]]
+Found = dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]
 
 
-def head(sizes: Mapping[str, int], dt: float, first: int, synapses: int) -> bytes:
+def head(sizes: Mapping[str, int], dt: float, first: int, synapses: int, timed: Sequence[str] = ()) -> bytes:
     """The beginning of a file."""
     groups = [[name, size] for name, size in sizes.items()]
-    text = to_json({"dt": dt, "first": first, "synapses": synapses, "groups": groups})
-    return _HEAD.pack(_MAGIC, _VERSION, len(text), hashlib.sha256(text).digest()) + text
+    about = {"dt": dt, "first": first, "synapses": synapses, "groups": groups}
+    text = to_json({**about, "timed": list(timed)} if timed else about)
+    return _HEAD.pack(_MAGIC, _TIMED if timed else _PLAIN, len(text), hashlib.sha256(text).digest()) + text
 
 
 def block(chunk: Chunk, sizes: Mapping[str, int], seconds: float) -> bytes:
@@ -56,6 +59,8 @@ def block(chunk: Chunk, sizes: Mapping[str, int], seconds: float) -> bytes:
             struct.pack("<Q", len(steps)), (steps - chunk.first).astype("<u4").tobytes(),
             neurons.astype("<i4").tobytes(),
         ]  # fmt: skip
+        if name in chunk.ahead:
+            pieces.append(chunk.ahead[name].astype("<f8").tobytes())
     content = b"".join(pieces)
     return _sealed(_SPIKES, chunk.first, chunk.steps, seconds, content) + content
 
@@ -90,33 +95,36 @@ def _sealed(kind: bytes, first: int, steps: int, seconds: float, content: bytes)
 
 def _read(stream: BinaryIO, path: Path, begin: float | None, end: float | None) -> Result:
     about = _read_head(stream, path)
-    sizes, dt, first = dict(about["groups"]), about["dt"], about["first"]
+    sizes, dt, first, timed = dict(about["groups"]), about["dt"], about["first"], set(about.get("timed", ()))
     low = first if begin is None else round(begin / dt)
     high = None if end is None else round(end / dt)
     part = f"the part of {path} from {low * dt:g} to {'the end' if high is None else f'{high * dt:g} ms'}"
     if not first <= low or (high is not None and high <= low):
         raise ParameterError(part, expected=f"from {first * dt:g} ms on, a beginning before an end")
-    found: Found = {name: [(np.empty(0, np.int64), np.empty(0, np.int32))] for name in sizes}
+    found: Found = {name: [(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0))] for name in sizes}
     last, seconds, closed = first, 0.0, False
     for kind, start, steps, at, content in _blocks(stream, path, first, dt, low):
         last, seconds = start + steps, at
         closed = kind == _END
         if content is not None and not closed:
-            _take(content, start, steps, sizes, found, path)
+            _take(content, (start, steps, dt), sizes, timed, found, path)
         if high is not None and last >= high:
             break
     stop = last if high is None else high
     if stop > last or (begin is not None and low >= last):
         raise ParameterError(part, expected=f"within {first * dt:g} to {last * dt:g} ms")
-    spikes = {name: _trains(pieces, dt, sizes[name], (low, stop)) for name, pieces in found.items()}
+    spikes = {name: _trains(pieces, dt, sizes[name], (low, stop), name in timed) for name, pieces in found.items()}
     complete = closed or high is not None
     return Result(spikes, {}, low * dt, stop * dt, dt, complete, seconds, about["synapses"])
 
 
-def _trains(pieces: list[tuple[np.ndarray, np.ndarray]], dt: float, size: int, span: tuple[int, int]) -> SpikeTrains:
-    steps, neurons = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
+def _trains(
+    pieces: list[tuple[np.ndarray, np.ndarray, np.ndarray]], dt: float, size: int, span: tuple[int, int], timed: bool
+) -> SpikeTrains:
+    steps, neurons, ahead = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
     a, b = np.searchsorted(steps, span)
-    return SpikeTrains.from_steps(steps[a:b], neurons[a:b], dt, size, span[0] * dt, span[1] * dt)
+    given = steps[a:b], neurons[a:b], dt, size, span[0] * dt, span[1] * dt
+    return SpikeTrains.from_steps(*given, ahead[a:b] if timed else None)
 
 
 def _read_head(stream: BinaryIO, path: Path) -> dict[str, Any]:
@@ -126,20 +134,21 @@ def _read_head(stream: BinaryIO, path: Path) -> dict[str, Any]:
     if len(packed) < _HEAD.size:
         raise FileError(f"{path} has no head yet", mend="The run had not begun.")
     _, version, length, digest = _HEAD.unpack(packed)
-    if version != _VERSION:
+    if version not in (_PLAIN, _TIMED):
         mend = "It was written by another version of spikeloom; read it with that one."
-        raise FileError(f"{path} has an unknown format version", got=version, expected=_VERSION, mend=mend)
+        raise FileError(f"{path} has an unknown format version", got=version, expected=_TIMED, mend=mend)
     text = stream.read(min(length, _LONGEST_TEXT))
     if hashlib.sha256(text).digest() != digest:
         raise FileError(f"{path} is damaged: its head does not fit its SHA-256")
     about = json.loads(text)
-    if not _well_formed(about):
+    if not _well_formed(about, version == _TIMED):
         raise FileError(f"{path} is damaged: its head says nothing of use")
     return about
 
 
-def _well_formed(about: Any) -> bool:
-    if not isinstance(about, dict) or about.keys() != {"dt", "first", "synapses", "groups"}:
+def _well_formed(about: Any, timed: bool) -> bool:
+    names = {"dt", "first", "synapses", "groups", *(["timed"] if timed else [])}
+    if not isinstance(about, dict) or about.keys() != names:
         return False
     groups = about["groups"]
     whole = [about["first"], about["synapses"]]
@@ -149,6 +158,8 @@ def _well_formed(about: Any) -> bool:
         if not (isinstance(group, list) and len(group) == 2 and isinstance(group[0], str)):
             return False
         whole.append(group[1])
+    if timed and not (isinstance(about["timed"], list) and all(isinstance(name, str) for name in about["timed"])):
+        return False
     return all(type(w) is int and 0 <= w < 1 << 62 for w in whole)
 
 
@@ -191,23 +202,30 @@ def _only_zeros(stream: BinaryIO) -> bool:
     return True
 
 
-def _take(content: bytes, first: int, steps: int, sizes: Mapping[str, int], found: Found, path: Path) -> None:
+def _take(
+    content: bytes, span: tuple[int, int, float], sizes: Mapping[str, int], timed: set[str], found: Found, path: Path
+) -> None:
     """Add a block's spikes to those found. Check sums fit here; this refuses what was made to harm."""
+    first, steps, dt = span
     bad = FileError(f"{path} is damaged: the block of step {first} does not hold spikes of its groups")
     place = 0
     for name, size in sizes.items():
         count = int.from_bytes(content[place : place + 8], "little")
         place += 8
-        if count * 8 > len(content) - place:
+        width = 16 if name in timed else 8
+        if count * width > len(content) - place:
             raise bad
         offsets = np.frombuffer(content, "<u4", count, place).astype(np.int64)
         neurons = np.frombuffer(content, "<i4", count, place + 4 * count).astype(np.int32)
-        place += 8 * count
+        ahead = np.frombuffer(content, "<f8", count, place + 8 * count) if name in timed else np.zeros(count)
+        place += width * count
+        if count and not (ahead.min() >= 0.0 and ahead.max() <= dt):
+            raise bad
         if count and not (offsets[-1] < steps and (np.diff(offsets) >= 0).all()):
             raise bad
         if count and not (neurons.min() >= 0 and neurons.max() < size):
             raise bad
-        found[name].append((offsets + first, neurons))
+        found[name].append((offsets + first, neurons, ahead))
     if place != len(content):
         raise bad
 

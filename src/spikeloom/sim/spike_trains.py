@@ -32,10 +32,15 @@ class SpikeTrains:
 
     @classmethod
     def from_steps(
-        cls, steps: np.ndarray, neurons: np.ndarray, dt: float, size: int, begin: float, end: float
-    ) -> SpikeTrains:
-        """From the steps in which spikes fell, in order; a spike belongs to the end of its step."""
-        return cls((steps + 1) * dt, neurons, size, begin, end)
+        cls, steps: np.ndarray, neurons: np.ndarray, dt: float, size: int, begin: float, end: float,
+        ahead: np.ndarray | None = None,
+    ) -> SpikeTrains:  # fmt: skip
+        """From the steps in which spikes fell, in order; a spike is at the end of its step, or ``ahead`` ms before."""
+        if ahead is None:
+            return cls((steps + 1) * dt, neurons, size, begin, end)
+        times = np.maximum((steps + 1) * dt - ahead, steps * dt)
+        order = np.lexsort((neurons, times))
+        return cls(times[order], neurons[order], size, begin, end)
 
     @classmethod
     def of_arrays(cls, times: Any, neurons: Any, size: int, begin: float, end: float) -> SpikeTrains:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self, final
@@ -68,15 +68,16 @@ class SpikeWriter:
         self._next = 0
         self._begun = self._synced = time.monotonic()
 
-    def start(self, sizes: Mapping[str, int], dt: float, first: int, synapses: int) -> None:
-        """Say what follows: groups and their sizes, and the first step. Called by :meth:`Network.run`.
+    def start(self, sizes: Mapping[str, int], dt: float, first: int, synapses: int, timed: Sequence[str] = ()) -> None:
+        """Say what follows: groups and their sizes, the first step, and whose spikes have times of their own. Called by
+        :meth:`Network.run`.
 
         Raises StateError where it does not go on from what is there, FileError where the disk is still full.
         """
         self._check_open()
         if self._network is None:
             self._network, self._next = (dict(sizes), dt), first
-            self._waiting.append(head(sizes, dt, first, synapses))
+            self._waiting.append(head(sizes, dt, first, synapses, timed))
         elif self._network != (dict(sizes), dt) or first != self._next:
             got = f"a run of other groups or from another time, step {first}"
             mend = "Take a new SpikeWriter for another network, and after restoring one."
@@ -95,7 +96,8 @@ class SpikeWriter:
         self._next += chunk.steps
         self._flush()
         none = np.empty(0, np.int64), np.empty(0, np.int32)
-        return dataclasses.replace(chunk, spikes=dict.fromkeys(chunk.spikes, none))
+        ahead = dict.fromkeys(chunk.ahead, np.empty(0))
+        return dataclasses.replace(chunk, spikes=dict.fromkeys(chunk.spikes, none), ahead=ahead)
 
     def close(self) -> None:
         """Write what is left and mark the file as finished. Raises FileError; it can be called again then."""

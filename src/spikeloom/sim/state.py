@@ -24,6 +24,8 @@ def arrays_of(engine: Engine) -> Arrays:
     for name, recent in engine.recent.items():
         found[f"recent/{name}/counts"] = np.array([len(neurons) for neurons in recent], np.int64)
         found[f"recent/{name}/neurons"] = np.concatenate(recent)
+    for name, ahead in engine.ahead.items():
+        found[f"recent/{name}/ahead"] = np.concatenate(ahead)
     for name, memory in engine.memories.items():
         found[f"memory/{name}/latest"] = memory.latest
         found |= {f"memory/{name}/{state}": values for state, values in memory.states.items()}
@@ -33,7 +35,7 @@ def arrays_of(engine: Engine) -> Arrays:
 def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
     """Put the arrays of :func:`arrays_of` back. Raises StateError, and changes nothing, where they do not fit."""
     mine = arrays_of(engine)
-    changing = {n for n in mine if n.startswith("recent/") and n.endswith("/neurons")}
+    changing = {n for n in mine if n.startswith("recent/") and not n.endswith("/counts")}
     wrong = sorted(set(mine) ^ set(given))
     wrong += [n for n in mine if n in given and n not in changing and mine[n].shape != given[n].shape]
     wrong += [n for n in mine if n in given and mine[n].dtype != given[n].dtype]
@@ -41,6 +43,8 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
         counts, neurons = given.get(f"recent/{name}/counts"), given.get(f"recent/{name}/neurons")
         if counts is not None and neurons is not None and (counts.min() < 0 or counts.sum() != len(neurons)):
             wrong.append(f"recent/{name}")
+        elif neurons is not None and given.get(f"recent/{name}/ahead", neurons).shape != neurons.shape:
+            wrong.append(f"recent/{name}/ahead")
     if wrong:
         mend = "Build the network as it was built when the state was saved."
         raise StateError("the state of another network", got=", ".join(wrong[:5]), mend=mend)
@@ -50,6 +54,9 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
     for name in engine.recent:
         counts, neurons = given[f"recent/{name}/counts"], given[f"recent/{name}/neurons"]
         engine.recent[name] = [piece.copy() for piece in np.split(neurons, np.cumsum(counts)[:-1])]
+        if name in engine.ahead:
+            ahead = given[f"recent/{name}/ahead"]
+            engine.ahead[name] = [piece.copy() for piece in np.split(ahead, np.cumsum(counts)[:-1])]
     engine.step = step
 
 

@@ -4,14 +4,14 @@ from ..models.base import NeuronModel
 from .base import Solver
 from .exact import Exact, ExponentialEuler, is_linear
 from .implicit import CrankNicolson, ImplicitEuler
-from .off_grid import DormandPrince, Located, OffGrid
+from .off_grid import DormandPrince, Interpolated, Located, OffGrid
 from .runge_kutta import RK3, RK4, ForwardEuler, Heun, Midpoint, RungeKutta, Tableau
 from .sequential import SequentialEuler
 from .stochastic import AddNoise, EulerMaruyama, Milstein
 
 __all__ = [
     "RK3", "RK4", "AddNoise", "CrankNicolson", "DormandPrince", "EulerMaruyama", "Exact", "ExponentialEuler",
-    "ForwardEuler", "Heun", "ImplicitEuler", "Located", "Midpoint", "Milstein", "OffGrid", "RungeKutta",
+    "ForwardEuler", "Heun", "ImplicitEuler", "Interpolated", "Located", "Midpoint", "Milstein", "OffGrid", "RungeKutta",
     "SequentialEuler", "Solver", "Tableau", "default_solver", "is_linear",
 ]  # fmt: skip
 

@@ -1,0 +1,143 @@
+"""Spikes with times of their own: how long before the end of its step each was, kept beside the lists of spikes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import numpy as np
+
+from ...lang.analysis import invariant, replace
+from ...lang.canonical import canonical, is_const
+from ...lang.expr import Expr, lift, symbol
+from ...lang.graph import Graph
+from ...lang.idioms import reciprocals
+from ...lang.math import where
+from ...models.base import NORMAL, NeuronModel, Values
+from ...solvers import Interpolated, default_solver
+from ..cache import load
+from ..program import CONSTANT, DISTANCE, SHOWN, STATE, STREAM, Program, constants_of
+from .advance import Lists
+
+AHEAD = "ahead-of-the-end"  # ms between a spike and the end of its step; no name that a state could have
+
+Step = Callable[[int], None]
+
+
+def interpolated(made: Program, model: NeuronModel, solver: Interpolated) -> Program:
+    """``made`` (of ``model`` and the solver's base) with the output ``shown.ahead-of-the-end``, in ms."""
+    names = {n: None for n in made.step.inputs if n.startswith((STATE, STREAM))}
+    outputs, before = dict(made.step.outputs), constants_of(made.step)
+    (ahead,) = reciprocals(canonical([_ahead(model, solver, made.streams)]), names)  # as the step was made
+    found = [e for e in invariant([ahead], names) if not is_const(e)]
+    fresh = {id(e): symbol(f"{CONSTANT}{len(before) + k}") for k, e in enumerate(found)}
+    outputs[SHOWN + AHEAD] = replace([ahead], fresh)[0]
+    constants = [f"{CONSTANT}{k}" for k in range(len(before) + len(found))]
+    inputs = [*names, *constants, *([DISTANCE] if DISTANCE in made.step.inputs else [])]
+    return dataclasses.replace(made, prepare=(*made.prepare, *found), step=Graph.make(outputs, inputs))
+
+
+def _ahead(model: NeuronModel, solver: Interpolated, streams: tuple[str, ...]) -> Expr:
+    """``dt q1 / (q1 - q0)``, with the threshold quantity before the step and after its integration."""
+    bound, dt = model.symbolic(), symbol("dt")
+    states = {n: symbol(STATE + n, s.unit) for n, s in model.states.items()}
+    begin = {n: 0.0 if model.states[n].integral else s for n, s in states.items()}
+    inputs = {n: symbol(STREAM + n, i.unit) if n in streams else 0.0 for n, i in model.inputs.items()}
+    inputs |= {n: symbol(STREAM + n) for n in streams if n.startswith(NORMAL + ".")}
+    end = {**begin, **(solver.base or default_solver(model)).update(bound, dt)(begin, inputs)}
+    drawn = {n: symbol(f"{STREAM}{draw.kind}.{n}") for n, draw in model.draws.items()}
+    low, high = (lift(bound.threshold(Values(**s, **drawn))) for s in (begin, end))
+    within = where(high >= 0.0, dt * (high / (high - low)), 0.0)
+    return lift(where(low >= 0.0, dt, within))
+
+
+def stamp_task(lists: Lists, row: np.ndarray) -> tuple[int, np.ndarray]:
+    """Copies ``row`` [N] of those that fired to ``lists.ahead``."""
+    kind = {4: "float32", 8: "float64"}[row.itemsize]
+    numbers = [*_of(lists), row.ctypes.data]
+    return _address("stamp", kind), np.array(numbers, np.int64)
+
+
+def log_times_task(lists: Lists, log: np.ndarray, cursors: np.ndarray) -> tuple[int, np.ndarray]:
+    """Copies ``lists.ahead`` of a step's spikes to ``log`` [steps * N], as spikes themselves are logged.
+
+    ``cursors`` int64 [parts, 8] counts them.
+    """
+    steps = len(log) // lists.neurons.shape[1]
+    numbers = [*_of(lists), log.ctypes.data, cursors.ctypes.data, steps]
+    return _address("log_times", "float64"), np.array(numbers, np.int64)
+
+
+def stamp(lists: Lists, row: np.ndarray) -> Step:
+    """:func:`stamp_task` in plain Python, on one thread."""
+    ahead = _ahead_of(lists)
+
+    def run(step: int) -> None:
+        slot = step % lists.slots
+        count = lists.counts[slot, 0]
+        ahead[slot, :count] = row[lists.neurons[slot, :count]]
+
+    return run
+
+
+def log_times(lists: Lists, log: np.ndarray, cursors: np.ndarray) -> Step:
+    """:func:`log_times_task` in plain Python, on one thread."""
+    ahead = _ahead_of(lists)
+
+    def run(step: int) -> None:
+        slot, done = step % lists.slots, cursors[0, 0]
+        count = lists.counts[slot, 0]
+        log[done : done + count] = ahead[slot, :count]
+        cursors[0, 0] += count
+
+    return run
+
+
+def _ahead_of(lists: Lists) -> np.ndarray:
+    assert lists.ahead is not None
+    return lists.ahead
+
+
+def _of(lists: Lists) -> tuple[int, ...]:
+    arrays = (lists.neurons.ctypes.data, lists.counts.ctypes.data, _ahead_of(lists).ctypes.data)
+    return *arrays, lists.slots, lists.neurons.shape[1], lists.counts.shape[1]
+
+
+@functools.cache
+def _address(name: str, kind: str) -> int:
+    return load(times_source(name, kind)).task.address
+
+
+def times_source(name: str, kind: str) -> str:
+    """The module of one task: "stamp" from numbers of ``kind``, or "log_times"."""
+    return _SOURCE.replace("BODY", _BODIES[name]).replace("KIND", kind).replace("NAME", name)
+
+
+_SOURCE = '''"""Times of spikes: NAME KIND. Generated by spikeloom; edits are not used."""
+import numba
+from numba.types import CPointer, float32, float64, int32, int64, void
+from spikeloom.kernels.compiler import options
+from spikeloom.lang.dialects.numba_threads import pointer
+
+
+@numba.cfunc(void(int64, int64, int64, int64, CPointer(int64)), **options(strict=True))
+def task(begin, end, step, part, table):  # neurons, counts, ahead; slots, width, parts; from where, or to where
+    slot = step % table[3]
+    at = slot * table[4] + begin
+    count = pointer(table[1], int64)[slot * table[5] + part]
+    ahead = pointer(table[2] + 8 * at, float64)
+BODY
+'''
+_BODIES = {
+    "stamp": """    listed, row = pointer(table[0] + 4 * at, int32), pointer(table[6], KIND)
+    for k in range(count):
+        ahead[k] = row[listed[k]]""",
+    "log_times": """    log, cursors = pointer(table[6] + 8 * table[8] * begin, float64), pointer(table[7], int64)
+    done = cursors[8 * part]
+    for k in range(count):
+        log[done + k] = ahead[k]
+    cursors[8 * part] = done + count""",
+}
+
+__all__ = ["AHEAD", "interpolated", "log_times", "log_times_task", "stamp", "stamp_task"]
