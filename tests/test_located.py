@@ -385,7 +385,9 @@ def test_a_parameter_and_a_start_for_each_neuron() -> None:
 # -- refusals
 
 
-@pytest.mark.parametrize("solver", [Located(RK4()), Located(), DormandPrince(), sl.solvers.Interpolated(RK4())], ids=repr)
+@pytest.mark.parametrize(
+    "solver", [Located(RK4()), Located(), DormandPrince(), sl.solvers.Interpolated(RK4())], ids=repr
+)
 def test_layers_refuse_them(solver) -> None:
     x = torch.ones(3, 1, 1)
     for run in (
