@@ -70,9 +70,9 @@ class Interpolated(OffGrid):
     and ``q1 >= 0`` after its integration, a spike is ``dt q1 / (q1 - q0)`` before the end of the step. Where it
     takes what arrives at the end of the step to cross, the spike is there, too.
 
-    For populations of networks, at the speed of the grid. The error of a single crossing is of second order in dt; the
-    resets stay on the grid, which makes later spikes late. :class:`Located` resets where the crossing is.
-    Raises ModelError for a base that is off the grid itself.
+    For populations of networks, where a run takes about 1.3 times as long. The error of a single crossing is of second
+    order in dt; resets and deliveries stay on the grid, which makes later spikes late. :class:`Located` resets where
+    the crossing is. Raises ModelError for a base that is off the grid itself.
 
     >>> import spikeloom as sl
     >>> net = sl.sim.Network(dt=0.5, dtype="float64")
