@@ -78,8 +78,8 @@ class Interpolated(OffGrid):
     >>> net = sl.sim.Network(dt=0.5, dtype="float64")
     >>> cells = net.population(sl.LIF(tau=10.0, v_threshold=15.0), 1, "cells", solver=sl.solvers.Interpolated())
     >>> _ = net.inject(cells, 20.0)
-    >>> net.run(20.0).spikes["cells"].times.round(3).tolist()  # 10 ln 4 = 13.863
-    [13.864]
+    >>> net.run(20.0).spikes["cells"].times.round(3).tolist()  # 10 ln 4 is 13.863
+    [13.865]
     """
 
     base: Solver | None = None
