@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import spikeloom as sl
-from spikeloom.errors import BackendError, ModelError, NonFiniteError, ParameterError, ShapeError
+from spikeloom.errors import ModelError, NonFiniteError, ParameterError, ShapeError
 
 ALL = sl.sim.all_to_all()
 CELL = sl.Refractory(sl.LIF(tau=20.0, v_threshold=10.0, reset_mechanism="value"), t_ref=2.0)
@@ -367,9 +367,3 @@ def test_states_that_are_not_finite_are_found():
     net.drive(cells, sl.sim.poisson(1e4), weight=3e38)
     with pytest.raises(NonFiniteError, match="population cells: state v of neuron"):
         net.run(20.0)
-
-
-def test_there_is_no_gpu_kernel_yet():
-    net, _ = small()
-    with sl.backend("gpu"), pytest.raises(BackendError, match="no kernels for a GPU"):
-        net.run(1.0)

@@ -45,6 +45,7 @@ class Parts:
     drives: Sequence[Drive]
     injections: Sequence[Injection]
     couplings: Sequence[Coupling]
+    device: str = "cpu"
 
     def into(self, population: Population) -> list[Projection]:
         """Projections that end at ``population``."""

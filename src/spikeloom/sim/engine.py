@@ -17,6 +17,7 @@ from ..kernels.propagate.drive import Task, drive
 from ..kernels.propagate.times import AHEAD
 from ..kernels.random import key_of
 from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
+from .card import Card, Host
 from .groups import Group, PoissonGroup, Population, SpikeSource
 from .recorders import Recorder
 
@@ -58,6 +59,8 @@ class Engine:
         self.memories = {p.name: memory for p in parts.projections if (memory := p.memory(parts.dtype)) is not None}
         self._given = {g.name: g.by_step(parts.dt) for g in parts.groups if isinstance(g, SpikeSource)}
         self._splits: dict[tuple[str, int], np.ndarray] = {}
+        self._card: Card | None = None  # where a GPU runs the network; what it holds is then newer than the arrays here
+        self.exact: dict[str, np.ndarray] = {}  # what is under way there, to the last bit
         self.couplings = [(c, c.means(parts.dtype)) for c in parts.couplings]
 
     def most_steps(self) -> int:
@@ -68,10 +71,10 @@ class Engine:
 
     def run(self, steps: int, threads: int, recorders: list[Recorder]) -> Chunk:
         """Move on by ``steps`` steps, at most :meth:`most_steps`, on ``threads`` threads."""
-        backend = choose("cpu").name
+        backend = choose(self.parts.device).name
         if backend == "gpu":
-            mend = 'Use sl.backend("cpu") or "reference".'
-            raise BackendError("networks have no kernels for a GPU yet", got=backend, mend=mend)
+            return self._run_on_card(steps, recorders)
+        self.come_home()
         chunk = _Run(self, steps, 1 if backend == "reference" else threads, recorders)
         if backend == "reference":
             reference.drive([task.reference for task in chunk.tasks], self.step, steps)
@@ -82,6 +85,32 @@ class Engine:
         self.step += steps
         note_kernel(f"propagate/{backend}")
         return found
+
+    def home(self) -> None:
+        """Bring what a card holds into the arrays here; the card keeps it too."""
+        if self._card is not None:
+            self.exact = self._card.home()
+
+    def come_home(self, exact: dict[str, np.ndarray] | None = None) -> None:
+        """Go on from the arrays here, and from what was under way on a card (``exact``), if this is known."""
+        if exact is None:
+            self.home()
+        self._card, self.exact = None, exact or {}
+
+    def _run_on_card(self, steps: int, recorders: list[Recorder]) -> Chunk:
+        if self.ahead:
+            what, mend = "spike times between the points of the grid", 'Run it on the CPU: sl.backend("cpu").'
+            raise BackendError(f"{what} in networks: no kernels for a GPU", got="the gpu backend", mend=mend)
+        if self._card is None:
+            host = Host(self.parts, self.wires, self.window, self.populations, self.recent, self.memories, self._given,
+                        self.couplings)  # fmt: skip
+            self._card = Card(host, self.step, self.exact)
+        spikes, samples = self._card.run(steps, recorders, choose("cuda").strict)
+        chunk = Chunk(self.step, steps, spikes, samples)
+        self._check()
+        self.step += steps
+        note_kernel("propagate/gpu")
+        return chunk
 
     def split(self, projection: str, bounds: np.ndarray) -> np.ndarray:
         """Where each part's targets begin in each row, kept for the next chunk."""

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from ..errors import ModelError, ParameterError, StateError, did_you_mean
+from ..kernels.backends import choose
 from ..kernels.random import checked_seed
 from ..kernels.scan.scan import checked_dt
 from ..models.base import NeuronModel
@@ -54,7 +55,9 @@ class Network:
     for any number of threads and for any splitting of a run into runs. All random numbers follow from ``seed`` and the
     names of the objects, so that a new population changes nobody else's.
 
-    Raises ParameterError for a ``dt`` that is no positive time, or another ``dtype``.
+    A network runs where ``device`` says: "cpu", or "cuda" for a GPU. ``sl.backend("gpu")`` takes one to a GPU as well.
+
+    Raises ParameterError for a ``dt`` that is no positive time, another ``dtype`` or ``device``.
 
     >>> import spikeloom as sl
     >>> net = Network(dt=0.1, seed=1)
@@ -66,9 +69,13 @@ class Network:
     """
 
     def __init__(
-        self, dt: float | Quantity = 0.1, seed: int = 0, dtype: Literal["float32", "float64"] = "float32"
-    ) -> None:
+        self, dt: float | Quantity = 0.1, seed: int = 0, dtype: Literal["float32", "float64"] = "float32",
+        device: Literal["cpu", "cuda"] = "cpu",
+    ) -> None:  # fmt: skip
         self.dt = checked_dt(dt)
+        if device not in ("cpu", "cuda"):
+            raise ParameterError("device", got=repr(device), expected='"cpu" or "cuda"')
+        self.device = device
         if dtype not in ("float32", "float64"):
             raise ParameterError("dtype", got=repr(dtype), expected='"float32" or "float64"')
         self.seed, self.dtype = checked_seed(seed), np.dtype(dtype)
@@ -213,7 +220,7 @@ class Network:
             raise ParameterError("duration", got=duration, expected=f"a finite time of at least dt = {self.dt:g} ms")
         steps, began = round(length / self.dt), time.perf_counter()
         engine = self._built()
-        pace = Pace(self._threads(threads))
+        pace = Pace(self._threads(threads) if choose(self.device).name == "cpu" else [1])
         found: list[Chunk] = []
         first = engine.step
         if spikes is not None:
@@ -280,7 +287,7 @@ class Network:
     def _parts(self) -> Parts:
         return Parts(
             self.dt, self.seed, self.dtype, list(self.groups.values()), list(self.projections.values()), self._drives,
-            self._injections, [half for halves in self._couplings.values() for half in halves],
+            self._injections, [half for halves in self._couplings.values() for half in halves], self.device,
         )  # fmt: skip
 
     def _threads(self, threads: int | None) -> list[int]:

@@ -17,7 +17,8 @@ Arrays = dict[str, np.ndarray]
 
 def arrays_of(engine: Engine) -> Arrays:
     """Everything that changes while the network runs: states, what is under way, what edges remember. No copies."""
-    found: Arrays = {}
+    engine.home()
+    found: Arrays = dict(engine.exact)
     for name, built in engine.populations.items():
         found |= {f"population/{name}/{state}": values for state, values in built.states.items()}
         found |= {f"arriving/{name}/{port}": rows for port, rows in built.rings.items()}
@@ -36,6 +37,8 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
     """Put the arrays of :func:`arrays_of` back. Raises StateError, and changes nothing, where they do not fit."""
     mine = arrays_of(engine)
     changing = {n for n in mine if n.startswith("recent/") and not n.endswith("/counts")}
+    exact = {n: values for n, values in given.items() if n.startswith("exact/")}
+    mine, given = ({n: v for n, v in found.items() if not n.startswith("exact/")} for found in (mine, given))
     wrong = sorted(set(mine) ^ set(given))
     wrong += [n for n in mine if n in given and n not in changing and mine[n].shape != given[n].shape]
     wrong += [n for n in mine if n in given and mine[n].dtype != given[n].dtype]
@@ -58,6 +61,7 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
             ahead = given[f"recent/{name}/ahead"]
             engine.ahead[name] = [piece.copy() for piece in np.split(ahead, np.cumsum(counts)[:-1])]
     engine.step = step
+    engine.come_home(exact)
 
 
 def fingerprint(engine: Engine) -> str:

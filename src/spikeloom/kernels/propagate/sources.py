@@ -105,6 +105,14 @@ def probabilities(mean: float) -> np.ndarray:
     return cumulative
 
 
+def summed(mean: float) -> tuple[int, int]:
+    """Into how many pieces of at most 500 a ``mean`` falls, and up to which number probabilities must be summed."""
+    from scipy.stats import poisson
+
+    pieces = int(np.ceil(mean / 500.0))
+    return pieces, min(2000, int(poisson.isf(2.0**-53, min(mean, 500.0))) + 2) if pieces else 1
+
+
 def _inverse(mean: float) -> np.ndarray:
     """First a guide of 256 entries (the smallest k to try), then the :func:`probabilities`."""
     cumulative = probabilities(mean)
@@ -273,5 +281,5 @@ _SOURCES = {
 
 __all__ = [
     "chance_task", "coupling_task", "given_task", "log_task", "noise_task", "poisson_task", "probabilities",
-    "sample_task", "tabulated", "varying_poisson_task",
+    "sample_task", "summed", "tabulated", "varying_poisson_task",
 ]  # fmt: skip
