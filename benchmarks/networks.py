@@ -2,7 +2,7 @@
 
 Every contender runs in rounds one after another, so that a busy machine slows all of them; medians and ranges of the
 rounds are printed, and ratios to the first contender within rounds. NEST and Brian2 are measured where their
-interpreters are given by ``--nest PYTHON`` and ``--brian PYTHON``.
+interpreters are given by ``--nest PYTHON`` and ``--brian PYTHON``; ``--gpu`` adds our kernels for a card, where one is.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import numpy as np
 import plain_networks as plain
+import torch
 
 import spikeloom as sl
 
@@ -76,10 +77,12 @@ def _conductances(cell: sl.NeuronModel, n: int, threads: int, span: float, dt: f
 
 
 def _timed(net: sl.sim.Network, threads: int, span: float) -> Run:
+    """Runs of ``span`` ms on some threads; 0: on a card."""
     neurons = sum(len(g) for g in net.groups.values())
 
     def run() -> tuple[float, float]:
-        result = net.run(span, threads=threads)
+        with sl.backend("cpu" if threads else "gpu"):
+            result = net.run(span, threads=max(1, threads))
         return result.wall_time / span * 1e3, sum(map(len, result.spikes.values())) / neurons / span * 1e3
 
     return run
@@ -177,14 +180,20 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--span", type=float, default=1000.0, help="simulated ms a round")
     parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--gpu", action="store_true", help="our kernels on a CUDA device too")
     parser.add_argument("--nest", help="an interpreter that has nest-simulator")
     parser.add_argument("--brian", help="an interpreter that has brian2")
     options = parser.parse_args()
+    if options.gpu:
+        there = torch.cuda.is_available()
+        print(torch.cuda.get_device_name() if there else "no CUDA device here: networks on a GPU are not measured")
     print(f"{'network':10} {'contender':12} {'s / simulated s':>16} {'range':>16} {'ratio':>9} {'rate Hz':>8}")
     for name in options.only:
         ours, loop, n = WORKLOADS[name]
         contenders: dict[str, Run] = {} if loop is None else {"plain": loop(n, options.span)}
         contenders |= {f"ours, {threads}": ours(n, threads, options.span) for threads in options.threads}
+        if options.gpu and torch.cuda.is_available():
+            contenders["ours, gpu"] = ours(n, 0, options.span)
         here = __file__.rpartition("/")[0] or "."
         for label, python in (("nest", options.nest), ("brian", options.brian)):
             if python:
