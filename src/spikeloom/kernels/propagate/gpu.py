@@ -66,7 +66,7 @@ def drive(launches: Sequence[Launch], clock: torch.Tensor, steps: int, window: i
     def go(count: int) -> None:
         for launch in launches:
             launch.run(clock, count, interpreted)
-        clock[:1] += count
+        clock[:1].add_(count)
 
     windows, rest = divmod(steps, window)
     with torch.cuda.device(clock.device) if clock.is_cuda else contextlib.nullcontext():
