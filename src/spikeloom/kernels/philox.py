@@ -2,7 +2,8 @@
 
 A counter is (pair, step), a key 64 bits. Words of 32 bits are held in 64, whose products a processor forms for several
 counters at once: the loops over pairs below become loops over vectors, which makes them several times faster. Their
-numbers do not depend on where a loop begins, since every operation rounds by itself.
+numbers do not depend on where a loop begins, since every operation rounds by itself. How many a caller wants must not
+be a literal: a loop of known length is laid out step by step before it could become one over vectors.
 """
 
 # pyright: basic
@@ -25,11 +26,15 @@ _TO_53_BITS = np.uint64(11)
 _TURN = 2.0 * math.pi
 
 _part = numba.njit(error_model="numpy")
+_inlined = numba.njit(error_model="numpy", forceinline=True)  # a call would keep a loop from becoming one over vectors
 
 
-@_part
-def philox(c0, c1, c2, c3, k0, k1):
-    """Four random words from a counter of four words and a key of two; all are uint64 that hold 32 bits."""
+@_inlined
+def block(key, step, pair):
+    """Four random words of a counter, as uint64 that hold 32 bits; all arguments are taken as 64 bits."""
+    c0, c1 = uint64(pair) & _LOW, uint64(pair) >> _HALF_WORD
+    c2, c3 = uint64(step) & _LOW, uint64(step) >> _HALF_WORD
+    k0, k1 = uint64(key) & _LOW, uint64(key) >> _HALF_WORD
     for _ in range(10):
         a = c0 * _MULTIPLIER_A
         b = c2 * _MULTIPLIER_B
@@ -43,41 +48,27 @@ def philox(c0, c1, c2, c3, k0, k1):
 
 
 @_part
-def block(key, step, pair):
-    """The four words of counter (pair, step)."""
-    return philox(
-        uint64(pair) & _LOW, uint64(pair) >> _HALF_WORD, uint64(step) & _LOW, uint64(step) >> _HALF_WORD,
-        uint64(key) & _LOW, uint64(key) >> _HALF_WORD,
-    )  # fmt: skip
-
-
-@_part
-def _unit(high, low):
-    """A number in (0, 1] of 53 random bits."""
-    return (float64(int64(((high << _HALF_WORD) | low) >> _TO_53_BITS)) + 1.0) * 2.0**-53
-
-
-@_part
-def words(key, step, first, to):
-    """The words of sixteen counters from ``first`` on, into ``to[:64]`` (uint32)."""
-    for i in range(16):
+def words(key, step, first, count, to):
+    """The words of ``count`` counters from ``first`` on, into ``to[:4 * count]`` (uint32)."""
+    for i in range(count):
         a, b, c, d = block(key, step, first + i)
         to[4 * i], to[4 * i + 1], to[4 * i + 2], to[4 * i + 3] = uint32(a), uint32(b), uint32(c), uint32(d)
 
 
-@_part
+@_inlined
 def uniform_pair(key, step, pair):
     """Two numbers in (0, 1] with 53 random bits each, for two neighbouring neurons in one step."""
     a, b, c, d = block(key, step, pair)
-    return _unit(a, b), _unit(c, d)
+    first = float64(int64(((a << _HALF_WORD) | b) >> _TO_53_BITS))
+    second = float64(int64(((c << _HALF_WORD) | d) >> _TO_53_BITS))
+    return (first + 1.0) * 2.0**-53, (second + 1.0) * 2.0**-53
 
 
 @_part
 def uniforms(key, step, first, pairs, to):
     """Those of the pairs from ``first`` on, into ``to[:2 * pairs]``."""
     for i in range(pairs):
-        a, b, c, d = block(key, step, first + i)
-        to[2 * i], to[2 * i + 1] = _unit(a, b), _unit(c, d)
+        to[2 * i], to[2 * i + 1] = uniform_pair(key, step, first + i)
 
 
 @_part

@@ -68,11 +68,12 @@ def run(begin, end, left, right, bits, without_self, key, filling, places, found
         place = places[row] if filling else 0
         column, pair = -1, 0
         while column < columns:
-            uniforms(key, row, pair, 16, skips)
-            pair += 16
-            for k in range(32):
+            pairs = min(16, columns - column)
+            uniforms(key, row, pair, pairs, skips)
+            pair += pairs
+            for k in range(2 * pairs):
                 skips[k] = log_f64(skips[k]) * scale
-            for k in range(32):
+            for k in range(2 * pairs):
                 column = columns if skips[k] >= float(columns) else column + 1 + int64(skips[k])
                 if column < columns and not (without_self and left + column == row):
                     if filling:

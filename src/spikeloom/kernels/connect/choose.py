@@ -142,9 +142,10 @@ def run(total, rows, most, key, counts):
     numbers = row_buffer(float64(0), 64)
     drawn, pair = 0, 0
     while drawn < total:
-        uniforms(key, 0, pair, 32, numbers)
-        pair += 32
-        for k in range(32):
+        pairs = min(32, total - drawn)
+        uniforms(key, 0, pair, pairs, numbers)
+        pair += pairs
+        for k in range(pairs):
             row = int64((1.0 - numbers[2 * k]) * rows)
             if drawn < total and (most == 0 or (1.0 - numbers[2 * k + 1]) * most < most - counts[row]):
                 counts[row] += 1

@@ -80,13 +80,13 @@ def run(
             if near == 0:
                 continue
             if not certain:
-                uniforms(key, row, first // 2, 32, numbers)
+                uniforms(key, row, first // 2, (width + 1) // 2, numbers)
                 # A number below p f(d) is one that is below p when it is divided by f(d).
                 if form == 1:
-                    for k in range(64):
+                    for k in range(width):
                         numbers[k] /= exp_f64(-0.5 * squares[k] * factor * factor)
                 elif form == 2:
-                    for k in range(64):
+                    for k in range(width):
                         numbers[k] /= exp_f64(-math.sqrt(squares[k]) * factor)
             for k in range(width):
                 if squares[k] <= farthest and numbers[k] <= p and not (without_self and first + k == row):

@@ -32,9 +32,7 @@ def drive(tasks: Sequence[Step], first: int, steps: int) -> None:
 
 
 def _words(key: int, step: int, pair: int) -> tuple[int, int, int, int]:
-    low = 0xFFFFFFFF
-    counter = pair & low, pair >> 32, step & low, step >> 32, key & low, (key >> 32) & low
-    a, b, c, d = philox.philox.py_func(*map(np.uint64, counter))
+    a, b, c, d = philox.block.py_func(*(np.uint64(n & 0xFFFFFFFFFFFFFFFF) for n in (key, step, pair)))
     return int(a), int(b), int(c), int(d)
 
 

@@ -173,7 +173,7 @@ _SOURCES = {
     guide = pointer(table[6], int64)
     drawn = scratch(64, uint32)
     for base in range(begin, end, 64):
-        words(table[1], step, base // 4, drawn)
+        words(table[1], step, base // 4, min(16, (end - base + 3) // 4), drawn)
         for m in range(base, min(base + 64, end)):
             word = int64(drawn[m - base])
             k = guide[word >> 24]
