@@ -49,7 +49,7 @@ def numba_dialect(precision: str) -> Dialect:
 
 
 def kernel_dialect(precision: str) -> Dialect:
-    """The same with the operations that only kernels have, of :mod:`spikeloom.lang.idioms`, and choices without branches.
+    """The same with choices without branches, and what only kernels have, of :mod:`spikeloom.lang.idioms`.
 
     Where one side of a branch keeps a state as it is, LLVM would store the other only: masked stores, which some
     processors take twenty times as long for. Fewer branches also compile faster.
