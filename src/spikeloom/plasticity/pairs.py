@@ -39,8 +39,8 @@ class STDP(_Pairs):
     and w stays between ``w_min`` and ``w_max``. A pair at the lag t then changes the weight by ``a_plus w_max
     exp(-t/tau_plus)`` or ``-a_minus w_max exp(t/tau_minus)``. The additive form is that of Song, Miller and Abbott 2000
     (Nature Neurosci. 3, eq. 1 and 2), the multiplicative one that of Rubin, Lee and Sompolinsky 2001 (Phys. Rev. Lett.
-    86). Spikes are paired as the ``pairing`` says: "all-to-all", or "nearest" (each with the last one of the other side;
-    Morrison, Diesmann and Gerstner 2008, Biol. Cybern. 98, fig. 7A).
+    86). Spikes are paired as the ``pairing`` says: "all-to-all", or "nearest", each with the last one of the other side
+    (Morrison, Diesmann and Gerstner 2008, Biol. Cybern. 98, fig. 7A).
 
     >>> STDP(a_plus=0.005, a_minus=0.00525, w_max=0.015)
     STDP(a_plus=0.005, a_minus=0.00525, w_max=0.015)

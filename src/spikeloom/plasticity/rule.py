@@ -6,6 +6,8 @@ import dataclasses
 from typing import Any
 
 from ..errors import DimensionError, ModelError
+from ..lang.expr import symbol
+from ..models.base import Values
 from ..models.declare import State
 from ..models.declared import Declared
 from ..units import Quantity, Unit, mS_per_cm2, mV, nS, one, pA, plain, synaptic_weight, uA_per_cm2
@@ -94,6 +96,11 @@ class Plasticity(Declared, role=True):
     def limits(self) -> tuple[Any, Any]:
         """The lowest and the highest weight; None where there is no bound."""
         return None, None
+
+    def symbols(self) -> Values:
+        """The weight, traces and states as symbols."""
+        units = {"w": synaptic_weight, **{n: s.unit for n, s in self.states.items()}}
+        return Values(**{n: symbol(f"s.{n}", unit) for n, unit in units.items()})
 
     def side_of(self, name: str) -> str:
         """ "pre" or "post" for a trace, "edge" for the weight and other states of a connection."""

@@ -93,7 +93,7 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
     ports = dict.fromkeys([*(p.port for p in incoming), *(d.port for d in parts.drives if d.population is population)])
     rings, added = dict[str, np.ndarray](), dict[str, str]()
     for port in ports:
-        lagged = [found[p.name].lags for p in incoming if p.port == port]
+        lagged = [found[p.name].lags for p in incoming if p.port == port and p.plasticity is None]
         longest = max((int(lags.max()) for lags in lagged if lags is not None and lags.size), default=0)
         state = added_state(model, port) if longest == 0 else None
         if state is None:

@@ -19,7 +19,9 @@ from ..kernels.random import key_of
 from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
 from .card import Card, Host
 from .groups import Group, PoissonGroup, Population, SpikeSource
-from .recorders import Recorder
+from .plastic import PlasticEdges
+from .plastic_run import PlasticRun
+from .recorders import EdgeRecorder, Recorder
 
 _ALIGN = 16  # neurons: a part begins on a whole cache line, and random numbers come in pairs
 _ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
@@ -46,13 +48,16 @@ class Engine:
     def __init__(self, parts: Parts) -> None:
         self.parts, self.step = parts, 0
         self.wires: dict[str, Wires] = {p.name: wires(p, parts.dtype) for p in parts.projections}
+        plastic = [p for p in parts.projections if p.plasticity is not None]
+        self.plastic = {p.name: PlasticEdges(p, self.wires[p.name], parts.dtype) for p in plastic}
+        self.wires |= {name: edges.wires for name, edges in self.plastic.items()}
         self.window = window_of(self.wires)
         self.populations: dict[str, BuiltPopulation] = {
             g.name: build_population(parts, g, self.wires) for g in parts.groups if isinstance(g, Population)
         }
         # Spikes of the latest steps, by group and step modulo slots: what is under way.
         self.recent: dict[str, list[np.ndarray]] = {
-            g.name: [np.empty(0, np.int32)] * slots_of(g, parts, self.wires, self.window) for g in parts.groups
+            g.name: [np.empty(0, np.int32)] * self._slots(g) for g in parts.groups
         }
         # Of spikes with times of their own, how long before the end of its step each was, alike.
         self.ahead = {g.name: [np.empty(0)] * len(self.recent[g.name]) for g in parts.groups if _timed(g)}
@@ -63,13 +68,17 @@ class Engine:
         self.exact: dict[str, np.ndarray] = {}  # what is under way there, to the last bit
         self.couplings = [(c, c.means(parts.dtype)) for c in parts.couplings]
 
+    def _slots(self, group: Group) -> int:
+        needed = (edges.slots(group, self.window) for edges in self.plastic.values())
+        return max([slots_of(group, self.parts, self.wires, self.window), *needed])
+
     def most_steps(self) -> int:
         """How many steps a chunk may have."""
         widest = max(g.size for g in self.parts.groups)
         changing = any(i.function is not None for i in self.parts.injections)
         return max(1, min(_LOGGED // widest, _ROWS // widest if changing else 1 << 20, 1 << 20))
 
-    def run(self, steps: int, threads: int, recorders: list[Recorder]) -> Chunk:
+    def run(self, steps: int, threads: int, recorders: list[Recorder | EdgeRecorder]) -> Chunk:
         """Move on by ``steps`` steps, at most :meth:`most_steps`, on ``threads`` threads."""
         backend = choose(self.parts.device).name
         if backend == "gpu":
@@ -84,6 +93,8 @@ class Engine:
         self._check()
         self.step += steps
         note_kernel(f"propagate/{backend}")
+        if self.plastic:
+            note_kernel(f"plastic/{backend}")
         return found
 
     def home(self) -> None:
@@ -97,15 +108,17 @@ class Engine:
             self.home()
         self._card, self.exact = None, exact or {}
 
-    def _run_on_card(self, steps: int, recorders: list[Recorder]) -> Chunk:
-        if self.ahead:
-            what, mend = "spike times between the points of the grid", 'Run it on the CPU: sl.backend("cpu").'
+    def _run_on_card(self, steps: int, recorders: list[Recorder | EdgeRecorder]) -> Chunk:
+        if self.plastic or self.ahead:
+            what = "plasticity of weights" if self.plastic else "spike times between the points of the grid"
+            mend = 'Run it on the CPU: sl.backend("cpu").'
             raise BackendError(f"{what} in networks: no kernels for a GPU", got="the gpu backend", mend=mend)
         if self._card is None:
             host = Host(self.parts, self.wires, self.window, self.populations, self.recent, self.memories, self._given,
                         self.couplings)  # fmt: skip
             self._card = Card(host, self.step, self.exact)
-        spikes, samples = self._card.run(steps, recorders, choose("cuda").strict)
+        of_neurons = [r for r in recorders if isinstance(r, Recorder)]
+        spikes, samples = self._card.run(steps, of_neurons, choose("cuda").strict)
         chunk = Chunk(self.step, steps, spikes, samples)
         self._check()
         self.step += steps
@@ -131,6 +144,8 @@ class Engine:
                     what = f"population {name}: state {state.removeprefix(STATE)} of neuron {neuron} is not finite"
                     mend = "Take a smaller dt, or look for input that grows without bound."
                     raise NonFiniteError(what, got=values[neuron], expected="finite numbers", mend=mend)
+        for edges in self.plastic.values():
+            edges.check_finite()
 
 
 def _timed(group: Group) -> bool:
@@ -146,7 +161,7 @@ def bounds_of(size: int, parts: int) -> np.ndarray:
 class _Run:
     """The tasks of one chunk, and the arrays they work on."""
 
-    def __init__(self, engine: Engine, steps: int, threads: int, recorders: list[Recorder]) -> None:
+    def __init__(self, engine: Engine, steps: int, threads: int, recorders: list[Recorder | EdgeRecorder]) -> None:
         self.engine, self.steps, self.threads, self.first = engine, steps, threads, engine.step
         self._recorders = recorders
         self._strict = choose("cpu").strict
@@ -155,12 +170,18 @@ class _Run:
         self.lists = {g.name: self._lists(g) for g in engine.parts.groups}
         self._logs = {name: self._log(name) for name in self.lists}
         self._samples = [r.room(self.first, steps, engine.parts.dtype) for r in recorders]
+        of_neurons = [r for r in recorders if isinstance(r, Recorder)]
         self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
-                       for r in recorders if r.state in r.population.model.peak()}  # fmt: skip
+                       for r in of_neurons if r.state in r.population.model.peak()}  # fmt: skip
         self._times = {name: (np.empty(len(self._logs[name][0])), np.zeros((threads, 8), np.int64))
                        for name in engine.ahead}  # fmt: skip
         self._shown |= {(name, AHEAD): np.zeros(self.lists[name].neurons.shape[1], engine.parts.dtype)
                         for name in self._times}  # fmt: skip
+        sides = {name: (lists, self.bounds[name]) for name, lists in self.lists.items()}
+        self._plastic = {
+            name: PlasticRun(edges, sides[edges.projection.pre.name], sides[edges.projection.post.name], self._strict)
+            for name, edges in engine.plastic.items()
+        }
         self.tasks = list(self._all())
 
     def harvest(self) -> Chunk:
@@ -174,6 +195,8 @@ class _Run:
                 if lists.ahead is not None:
                     pieces = [lists.ahead[step % slots, b : b + c] for b, c in zip(bounds[:-1], counts, strict=True)]
                     self.engine.ahead[name][step % slots] = np.concatenate(pieces)
+        for plastic in self._plastic.values():
+            plastic.harvest()
         found = {name: self._logged_spikes(name) for name in self._logs}
         spikes = {name: (steps, neurons) for name, (steps, neurons, _) in found.items()}
         ahead = {name: before for name, (_, _, before) in found.items() if before is not None}
@@ -233,6 +256,8 @@ class _Run:
             else:
                 yield self._source(group)
         yield from self._arrivals(after=True)
+        for plastic in self._plastic.values():
+            yield from plastic.after()
         for name, (log, cursors, made) in self._logs.items():
             lists = self.lists[name]
             found = sources.log_task(lists, log, cursors, made, self.first)
@@ -241,6 +266,9 @@ class _Run:
             given = self.lists[name], log, cursors
             yield Task(*times.log_times_task(*given), self.bounds[name], times.log_times(*given))
         for recorder, rows in zip(self._recorders, self._samples, strict=True):
+            if isinstance(recorder, EdgeRecorder):
+                yield self._plastic[recorder.projection.name].sample(recorder, rows, self.first)
+                continue
             name = recorder.population.name
             state = self._shown.get((name, recorder.state), built[name].states[STATE + recorder.state])
             given = state, recorder.neurons, rows, recorder.every, self.first
@@ -263,6 +291,9 @@ class _Run:
                 bounds = self.bounds[p.post.name]
                 lists, sources_of = self.lists[p.pre.name], self.bounds[p.pre.name]
                 split, memory = self.engine.split(p.name, bounds), self.engine.memories.get(p.name)
+                if p.name in self._plastic:
+                    yield self._plastic[p.name].deliver(target.rows(p.port), split)
+                    continue
                 delivery = Delivery(lists, sources_of, self.engine.wires[p.name], target.rows(p.port), split, memory)
                 yield Task(*deliver_task(delivery), bounds, reference.deliver(delivery))
         for d in parts.drives:

@@ -13,7 +13,7 @@ from .groups import Population
 from .projection import Projection
 
 _START, _LATEST = 8, 4  # bytes of a row's beginning, of the step of an edge's latest spike
-_INDEX = 4  # bytes of a target, or 2 where there are few
+_INDEX = 4  # bytes of a place
 _DRAWN = 16  # bytes of a number that is drawn, with one more on the way
 
 
@@ -47,10 +47,14 @@ def available() -> float:
 
 
 def _edges(p: Projection, width: int) -> float:
-    each = (2 if p.post.size <= 1 << 16 else _INDEX) + (width if p.weighted else 0) + (1 if p.delayed else 0)
+    narrow = p.plasticity is None and p.post.size <= 1 << 16
+    each = (2 if narrow else _INDEX) + (width if p.weighted else 0) + (1 if p.delayed else 0)
     if p.release is not None:
         varied = sum(isinstance(v, Distribution) or np.size(v) > 1 for v in p.release.parameters.values())
         each += width * (len(p.release.initial) + varied) + _LATEST
+    if p.plasticity is not None:
+        each += _INDEX * (3 if p.delayed else 2)  # where it is among its target's edges, its source, its place
+        each += width * sum(p.plasticity.side_of(n) == "edge" for n in p.plasticity.states)
     return p.expected * each + _START * (p.pre.size + 1) * 2
 
 

@@ -22,6 +22,7 @@ from ..kernels.scan.scan import checked_dt
 from ..models.base import NeuronModel
 from ..models.mechanism import Mechanism
 from ..models.synapses import GapJunction
+from ..plasticity import Plasticity
 from ..solvers import Solver
 from ..storage.checkpoint import load_checkpoint, save_checkpoint
 from ..units import Quantity, ms, plain
@@ -33,9 +34,10 @@ from .groups import Group, PoissonGroup, Population, SpikeSource
 from .inputs import Drive, Injection, Poisson
 from .memory import check_memory, memory_needed
 from .pace import Pace
+from .plastic_rule import check_rule
 from .ports import arrival_units, check_sign, mechanism_at, port_name
 from .projection import Projection, Receptor
-from .recorders import Recorder
+from .recorders import EdgeRecorder, Recorder
 from .release import release_of, split
 from .result import Result, gathered
 from .spike_writer import SpikeWriter
@@ -84,7 +86,7 @@ class Network:
         self._couplings: dict[str, tuple[Coupling, ...]] = {}
         self._drives: list[Drive] = []
         self._injections: list[Injection] = []
-        self._recorders: list[Recorder] = []
+        self._recorders: list[Recorder | EdgeRecorder] = []
         self._engine: Engine | None = None
 
     # -- building
@@ -108,7 +110,7 @@ class Network:
     def connect(
         self, pre: Group, post: Population, rule: Rule, *, weight: Any = None, delay: Any = None,
         synapse: Mechanism | None = None, into: str | None = None, vary: Mapping[str, Any] | None = None,
-        name: str | None = None,
+        plasticity: Plasticity | None = None, name: str | None = None,
     ) -> Projection:  # fmt: skip
         """Connect ``pre`` to ``post`` by ``rule``, such as ``sl.sim.fixed_probability(0.02)``.
 
@@ -124,6 +126,9 @@ class Network:
         ``vary={"u_release": sl.sim.normal(0.5, 0.25, low=0.01)}``. A :class:`~spikeloom.GapJunction` couples both sides
         of every edge; its weights are conductances, and it takes no delay.
 
+        ``plasticity`` is a rule by which spikes change the weights, such as ``sl.STDP(w_max=2.0)``: each edge then has
+        its own. Spikes are delivered with the weight that they leave.
+
         Raises ModelError for a port that there is not and for ``pre`` that never fires, ParameterError for weights and
         delays that cannot be.
         """
@@ -135,6 +140,8 @@ class Network:
         label = name or self._free(f"{pre.name} to {post.name}")
         self._check_new(label, {**self.projections, **self._couplings})
         if isinstance(synapse, GapJunction):
+            if plasticity is not None:
+                raise ModelError(f"{label}: spikes do not change a gap junction", got=repr(plasticity))
             how = {"weight": weight, "delay": delay, "net": (self.dt, self.seed)}
             made, self._couplings[label] = couple(label, pre, post, rule, **how)
             return made
@@ -147,7 +154,9 @@ class Network:
         port = port_name(post.given_model, post.synapses, course, into)
         if port not in {*post.given_model.targets, *post.synapses} and course is not None:
             post.synapses[port] = course
-        receptor = Receptor(port, post.synapses.get(port), release)
+        if plasticity is not None:
+            check_rule(label, plasticity, release, arrival_units(post.model)[port])
+        receptor = Receptor(port, post.synapses.get(port), release, plasticity)
         given = weight, self.dt if delay is None else delay
         made = Projection(label, pre, post, rule, receptor, given, (self.dt, self.seed))
         self.projections[label] = made
@@ -177,9 +186,23 @@ class Network:
             raise ModelError(f"population {population.name} has no input {into!r}", mend=did_you_mean(into, inputs))
         self._injections.append(Injection(population, current, into, inputs[into].unit))
 
-    def record(self, population: Population, state: str, *, neurons: Any = None, every: int = 1) -> None:
-        """Record ``state`` of ``neurons`` (indices; None: all) after every ``every``-th step. Spikes always are."""
+    def record(
+        self, population: Population | Projection, state: str, *, neurons: Any = None, edges: Any = None, every: int = 1
+    ) -> None:
+        """Record ``state`` of ``neurons`` (indices; None: all) after every ``every``-th step. Spikes always are.
+
+        Of connections with plasticity ``net.record(connection, "w", edges=[0, 1], every=1000)`` records weights; the
+        result has them under the connection's name.
+        """
+        if isinstance(population, Projection):
+            self._check_own(population.pre, population.post)
+            if population.name in self.groups:
+                raise ParameterError(f"{population.name} is a group and a connection", mend="Give it another name=.")
+            self._recorders.append(EdgeRecorder(population, state, edges, every))
+            return
         self._check_own(population)
+        if edges is not None:
+            raise ParameterError("edges of a population", got=repr(population), mend="Use neurons=.")
         self._recorders.append(Recorder(population, state, neurons, every))
 
     # -- running

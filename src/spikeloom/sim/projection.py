@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from typing import Any, final
+from typing import Any, Protocol, final
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..errors import ParameterError, ShapeError
 from ..kernels.propagate.release import Memory
 from ..kernels.random import key_of
 from ..models.mechanism import Mechanism
+from ..plasticity import Plasticity
 from ..units import Unit, ms, plain
 from .distributions import Distribution
 from .edges import Edges, Rule
@@ -28,40 +29,60 @@ class Delay:
     """A delay in two parts: along the ``axonal`` and the ``dendritic`` way, in ms. Spikes take their sum.
 
     Learning rules see a presynaptic spike when it has run along the axon, and a postsynaptic one when it has run back
-    along the dendrite.
+    along the dendrite. One part may be individual: an array with a value for each edge, or a distribution.
 
     >>> Delay(axonal=1.0, dendritic=0.5).total
     1.5
     """
 
-    def __init__(self, axonal: float = 0.0, dendritic: float = 0.0) -> None:
+    def __init__(self, axonal: Any = 0.0, dendritic: Any = 0.0) -> None:
         self.axonal, self.dendritic = (_time(n, v) for n, v in (("axonal", axonal), ("dendritic", dendritic)))
+        if not isinstance(self.axonal, float) and not isinstance(self.dendritic, float):
+            raise ParameterError("delay", got="two individual parts", expected="one number for one of them")
 
     @property
-    def total(self) -> float:
-        """What a spike takes."""
+    def total(self) -> Any:
+        """What a spike takes; without the part that is one number where the other is a distribution."""
+        if isinstance(self.axonal, Distribution) or isinstance(self.dendritic, Distribution):
+            return self.axonal if isinstance(self.axonal, Distribution) else self.dendritic
         return self.axonal + self.dendritic
 
+    @property
+    def besides(self) -> float:
+        """What spikes take besides :attr:`total`."""
+        if isinstance(self.axonal, Distribution):
+            return self.dendritic
+        return self.axonal if isinstance(self.dendritic, Distribution) else 0.0
+
     def __repr__(self) -> str:
-        return f"Delay(axonal={self.axonal:g}, dendritic={self.dendritic:g})"
+        both = (("axonal", self.axonal), ("dendritic", self.dendritic))
+        return f"Delay({', '.join(f'{n}={_shown(v)}' for n, v in both)})"
+
+
+class Live(Protocol):
+    """The edges of a running network."""
+
+    def values(self, name: str = "w") -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Receptor:
     """Where the spikes of a projection end: the ``port`` of the target, its ``synapse`` where a connection brought it,
-    and what of a spike each edge releases (None: all)."""
+    what of a spike each edge releases (None: all), and how weights change (None: never)."""
 
     port: str
     synapse: Mechanism | None = None
     release: Release | None = None
+    plasticity: Plasticity | None = None
 
 
 @final
 class Projection:
     """What :meth:`Network.connect` returns. Edges are drawn when they are first looked at, or the network runs.
 
-    ``edges`` are rows by source. ``weights`` is one number [1] or [E], in the order of ``edges.targets``; ``steps`` is
-    the delay of each, alike. ``given`` are weight and delay as they were given, ``net`` is (dt, seed).
+    ``edges`` are rows by source. ``weights`` is one number [1] or [E], in the order of ``edges.targets``: with
+    ``plasticity`` a copy of what they are now; ``steps`` is the delay of each, alike. ``given`` are weight and delay as
+    they were given, ``net`` is (dt, seed).
     """
 
     def __init__(
@@ -70,10 +91,12 @@ class Projection:
     ) -> None:  # fmt: skip
         self.name, self.pre, self.post, self.rule = name, pre, post, rule
         self.port, self.synapse, self.release = receptor.port, receptor.synapse, receptor.release
+        self.plasticity = receptor.plasticity
         self._weight, delay = given
-        self._dt, self._seed = net
+        self.dt, self._seed = net
         self.delay = Delay(dendritic=delay) if isinstance(delay, (int, float)) else delay
         self._delay = self.delay.total if isinstance(self.delay, Delay) else delay
+        self.live: Live | None = None  # the edges of a running network, where they change
         self._edges: Edges | None = None
         self._weights: np.ndarray | None = None
         self._steps: np.ndarray | None = None
@@ -86,7 +109,12 @@ class Projection:
     @property
     def weighted(self) -> bool:
         """Whether each synapse has a weight of its own."""
-        return self._weight is None or isinstance(self._weight, Distribution) or np.size(self._weight) > 1
+        return (
+            self.plasticity is not None
+            or self._weight is None
+            or isinstance(self._weight, Distribution)
+            or np.size(self._weight) > 1
+        )
 
     @property
     def delayed(self) -> bool:
@@ -105,7 +133,7 @@ class Projection:
             same = self.pre is self.post
             found = self.rule.edges(self.pre.side, self.post.side, same, self._key("edges"))
             found.check(self.pre.side, self.post.side)
-            self._edges = found.narrow(self.post.size)
+            self._edges = found if self.plasticity is not None else found.narrow(self.post.size)
         return self._edges
 
     @property
@@ -116,12 +144,14 @@ class Projection:
     @property
     def weights(self) -> np.ndarray:
         """[1] where all are alike, else one for each edge."""
+        if self.live is not None:
+            return self.live.values()
         if self._weights is None:
             brought = self.kept.weights
             if brought is not None and self._weight is not None:
                 mend = "Leave out weight=, or the weights of the rule."
                 raise ParameterError(f"{self.name}: weights are given twice", mend=mend)
-            self._weights = self._numbers("weight", brought if self._weight is None else self._weight, self._unit)
+            self._weights = self._numbers("weight", brought if self._weight is None else self._weight, self.unit)
         return self._weights
 
     def weights_as(self, dtype: np.dtype[Any]) -> np.ndarray:
@@ -138,7 +168,10 @@ class Projection:
             return self._steps
         brought = self.kept.delays
         drawn = isinstance(self._delay, Distribution) or brought is not None
-        steps = self._in_steps(self._numbers("delay", self._delay if brought is None else brought, ms), drawn)
+        delays = self._numbers("delay", self._delay if brought is None else brought, ms)
+        if isinstance(self.delay, Delay) and self.delay.besides:
+            delays = delays + self.delay.besides
+        steps = self._in_steps(delays, drawn)
         if not isinstance(self._delay, Distribution):  # drawn ones are drawn again: kernels keep what they need
             self._steps = steps
         return steps
@@ -150,14 +183,23 @@ class Projection:
         units = self.release.units
         parameters = {n: self._numbers(n, v, units[n]).astype(dtype) for n, v in self.release.parameters.items()}
         states = {n: np.full(self.size, v, dtype) for n, v in self.release.initial.items()}
-        return Memory(self.release.text, states, np.full(self.size, -1, np.int32), parameters, self._dt)
+        return Memory(self.release.text, states, np.full(self.size, -1, np.int32), parameters, self.dt)
+
+    def whole_steps(self, what: str, time: float) -> int:
+        """A time in whole steps, at least 1. Raises ParameterError where it is none."""
+        steps = round(time / self.dt)
+        if steps < 1 or abs(time / self.dt - steps) > _ROUNDED * max(steps, 1):
+            expected = f"a multiple of dt = {self.dt:g} ms"
+            raise ParameterError(f"{self.name}: {what}", got=f"{time:g} ms", expected=expected)
+        return steps
 
     def sources(self) -> np.ndarray:
         """Source of each edge, [E]."""
         return np.repeat(np.arange(self.pre.size, dtype=np.int32), np.diff(self.kept.starts))
 
     @property
-    def _unit(self) -> Unit:
+    def unit(self) -> Unit:
+        """The unit of the weights."""
         model = self.post.model
         units = arrival_units(model)
         return units[self.port] if self.port in units else model.params[f"g_{self.port}"].unit
@@ -179,31 +221,41 @@ class Projection:
 
     def _in_steps(self, delays: np.ndarray, drawn: bool) -> np.ndarray:
         label = f"{self.name}: delay"
-        steps = delays / self._dt
+        steps = delays / self.dt
         off = np.zeros(1) if drawn else np.abs(steps - np.rint(steps))
         np.rint(steps, out=steps)
         if steps.size and steps.min() < 1:
-            mend = f"A spike takes at least one step: use a delay of {self._dt:g} ms or more, or a smaller dt."
-            got, expected = f"{float(delays.min()):g} ms", f">= dt = {self._dt:g} ms"
+            mend = f"A spike takes at least one step: use a delay of {self.dt:g} ms or more, or a smaller dt."
+            got, expected = f"{float(delays.min()):g} ms", f">= dt = {self.dt:g} ms"
             raise ParameterError(label, got=got, expected=expected, mend=mend)
         if off.size and off.max() > _ROUNDED:
             at = int(off.argmax())
-            problem = f"a delay of {delays[at]:g} ms is no multiple of dt = {self._dt:g} ms"
-            warnings.warn(f"{self.name}: {problem}; it is rounded to {steps[at] * self._dt:g} ms", stacklevel=4)
+            problem = f"a delay of {delays[at]:g} ms is no multiple of dt = {self.dt:g} ms"
+            warnings.warn(f"{self.name}: {problem}; it is rounded to {steps[at] * self.dt:g} ms", stacklevel=4)
         longest = steps.max(initial=0.0)
         if longest > 65535:
-            raise ParameterError(label, got=f"{delays.max():g} ms", expected=f"at most {65535 * self._dt:g} ms")
+            raise ParameterError(label, got=f"{delays.max():g} ms", expected=f"at most {65535 * self.dt:g} ms")
         return steps.astype(np.int64 if steps.size == 1 else np.uint8 if longest < 256 else np.uint16)
 
     def __repr__(self) -> str:
         return f"<Projection {self.name!r} into {self.port}>"
 
 
-def _time(name: str, given: Any) -> float:
+def _time(name: str, given: Any) -> Any:
     value: Any = plain(given, ms, name)
+    if isinstance(value, Distribution):
+        return value
+    if np.ndim(value) == 1:
+        value = np.asarray(value, np.float64)
+        if np.isfinite(value).all() and (value >= 0.0).all():
+            return value
     if not (isinstance(value, (int, float)) and 0.0 <= value < math.inf):
-        raise ParameterError(f"{name} part of a delay", got=value, expected="a finite time of at least 0 ms")
+        raise ParameterError(f"{name} part of a delay", got=value, expected="finite times of at least 0 ms")
     return float(value)
+
+
+def _shown(part: Any) -> str:
+    return f"{part:g}" if isinstance(part, float) else f"<{len(part)} values>" if np.ndim(part) else repr(part)
 
 
 __all__ = ["Delay", "Projection", "Receptor"]

@@ -7,28 +7,20 @@ from typing import Any, final
 import numpy as np
 
 from ..errors import ModelError, ParameterError, did_you_mean
+from ..kernels.plastic.edges import WEIGHT
+from ..units import Unit
 from .groups import Population
+from .projection import Projection
 
 
-@final
-class Recorder:
-    """``state`` of ``neurons`` (indices; None: all) of ``population`` after every ``every``-th step.
+class _Recorder:
+    """``state`` of the members ``neurons`` of ``owner`` after every ``every``-th step."""
 
-    Raises ModelError for an unknown state, ParameterError for neurons that there are not.
-    """
-
-    def __init__(self, population: Population, state: str, neurons: Any = None, every: int = 1) -> None:
-        if state not in population.model.states:
-            what = f"population {population.name} has no state {state!r} to record"
-            raise ModelError(what, mend=did_you_mean(state, population.model.states))
-        chosen = np.arange(population.size) if neurons is None else np.unique(np.asarray(neurons))
-        if chosen.size and (chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= population.size):
-            what, expected = f"neurons of {population.name} to record", f"whole numbers from 0 to {population.size - 1}"
-            raise ParameterError(what, got=f"{chosen.min()} to {chosen.max()}", expected=expected)
-        if not (isinstance(every, int) and every >= 1):
+    def __init__(self, owner: Population | Projection, state: str, neurons: np.ndarray, every: int) -> None:
+        if not (isinstance(every, int) and every >= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ParameterError("every", got=every, expected="a whole number of steps, at least 1")
-        self.population, self.state, self.every = population, state, every
-        self.neurons = np.ascontiguousarray(chosen, np.int64)
+        self.owner, self.state, self.every = owner, state, every
+        self.neurons = np.ascontiguousarray(neurons, np.int64)
 
     def room(self, first: int, steps: int, dtype: np.dtype[Any]) -> np.ndarray:
         """An array for the samples of ``steps`` steps from ``first`` on."""
@@ -39,4 +31,60 @@ class Recorder:
         return np.arange(first // self.every + 1, (first + steps) // self.every + 1) * (self.every * dt)
 
 
-__all__ = ["Recorder"]
+@final
+class Recorder(_Recorder):
+    """``state`` of ``neurons`` (indices; None: all) of ``population`` after every ``every``-th step.
+
+    Raises ModelError for an unknown state, ParameterError for neurons that there are not.
+    """
+
+    def __init__(self, population: Population, state: str, neurons: Any = None, every: int = 1) -> None:
+        if state not in population.model.states:
+            what = f"population {population.name} has no state {state!r} to record"
+            raise ModelError(what, mend=did_you_mean(state, population.model.states))
+        what = f"neurons of {population.name} to record"
+        super().__init__(population, state, _chosen(what, neurons, population.size), every)
+        self.population = population
+
+    @property
+    def unit(self) -> Unit:
+        return self.population.model.states[self.state].unit
+
+
+@final
+class EdgeRecorder(_Recorder):
+    """The weight ``"w"`` or another state of ``edges`` (None: all) of a projection with a plasticity rule.
+
+    Edges are numbered as in ``projection.edges``. Raises ModelError for a state that there is not, or that moves
+    between events, ParameterError for edges that there are not and for weights that never change.
+    """
+
+    def __init__(self, projection: Projection, state: str, edges: Any = None, every: int = 1) -> None:
+        rule = projection.plasticity
+        if rule is None:
+            raise ParameterError(f"weights of {projection.name} never change", mend="They are projection.weights.")
+        known = [WEIGHT, *(n for n in rule.states if rule.side_of(n) == "edge")]
+        if state not in known:
+            raise ModelError(f"{projection.name} has no state {state!r} to record", mend=did_you_mean(state, known))
+        if state in rule.derivative(rule.symbols()):
+            what = f"{state} of {projection.name} moves between spikes, and is known only when there is one"
+            raise ModelError(what, expected=f"one of {', '.join(known)} that does not")
+        super().__init__(
+            projection, state, _chosen(f"edges of {projection.name} to record", edges, projection.size), every
+        )
+        self.projection = projection
+
+    @property
+    def unit(self) -> Unit:
+        return self.projection.unit
+
+
+def _chosen(what: str, given: Any, size: int) -> np.ndarray:
+    chosen = np.arange(size) if given is None else np.unique(np.asarray(given))
+    if chosen.size and (chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= size):
+        expected = f"whole numbers from 0 to {size - 1}"
+        raise ParameterError(what, got=f"{chosen.min()} to {chosen.max()}", expected=expected)
+    return chosen
+
+
+__all__ = ["EdgeRecorder", "Recorder"]

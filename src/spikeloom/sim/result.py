@@ -15,7 +15,7 @@ from ..errors import FileError
 from ..storage.checkpoint import load_checkpoint, save_checkpoint
 from ..storage.files import Opener, open_new
 from .engine import Chunk, Engine
-from .recorders import Recorder
+from .recorders import EdgeRecorder, Recorder
 from .spike_trains import SpikeTrains
 from .statistics import cv
 
@@ -116,8 +116,8 @@ _FACTS = ("begin", "end", "dt", "complete", "wall_time", "synapses")
 
 
 def gathered(
-    engine: Engine, chunks: Sequence[Chunk], recorders: Sequence[Recorder], span: tuple[int, int], complete: bool,
-    wall_time: float,
+    engine: Engine, chunks: Sequence[Chunk], recorders: Sequence[Recorder | EdgeRecorder], span: tuple[int, int],
+    complete: bool, wall_time: float,
 ) -> Result:  # fmt: skip
     """The result of some chunks, from the first to the last step of ``span``."""
     dt = engine.parts.dt
@@ -134,10 +134,10 @@ def gathered(
     for k, r in enumerate(recorders):
         values = [np.empty((0, len(r.neurons)), engine.parts.dtype), *(c.samples[k] for c in chunks)]
         times = r.times(span[0], span[1] - span[0], dt)
-        unit = str(r.population.model.states[r.state].unit)
+        unit = str(r.unit)
         recorded = Recorded(times, r.neurons, np.concatenate(values), unit)
-        found = states.setdefault(r.population.name, {})
-        first = next(o for o in recorders if (o.population, o.state) == (r.population, r.state))
+        found = states.setdefault(r.owner.name, {})
+        first = next(o for o in recorders if (o.owner, o.state) == (r.owner, r.state))
         # What was asked for twice is kept twice where the times differ.
         name = r.state if r.every == first.every else f"{r.state} every {r.every}"
         found[name] = _together(found[name], recorded) if name in found else recorded

@@ -30,6 +30,8 @@ def arrays_of(engine: Engine) -> Arrays:
     for name, memory in engine.memories.items():
         found[f"memory/{name}/latest"] = memory.latest
         found |= {f"memory/{name}/{state}": values for state, values in memory.states.items()}
+    for name, edges in engine.plastic.items():
+        found |= {f"plastic/{name}/{what}": values for what, values in edges.arrays().items()}
     return found
 
 
@@ -85,8 +87,11 @@ def fingerprint(engine: Engine) -> str:
             add(*engine.given(group.name))
     for p in parts.projections:
         w = engine.wires[p.name]
-        arrays = (w.starts, w.targets, w.weights, *([] if w.lags is None else [w.lags]))
+        plastic = engine.plastic.get(p.name)
+        arrays = (w.starts, w.targets, *([] if plastic else [w.weights]), *([] if w.lags is None else [w.lags]))
         sums = [zlib.crc32(np.ascontiguousarray(a).tobytes()) for a in arrays]
+        if plastic is not None:
+            add(plastic.initial, plastic.plastic.steps, plastic.plastic.parameters, plastic.plastic.back)
         add(p.name, p.pre.name, p.post.name, p.port, w.delay, *sums)
         if (memory := engine.memories.get(p.name)) is not None:
             add(memory.text, *(zlib.crc32(values.tobytes()) for values in memory.parameters.values()))
