@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from ..errors import ParameterError, ShapeError, did_you_mean
 from ..kernels.program import CONSTANT, Program, program
-from ..kernels.scan.scan import checked_dt, scan
+from ..kernels.scan.scan import ScanResult, checked_dt, scan
 from ..lang.expr import Expr, topological
 from ..models.base import NeuronModel
 from ..solvers import Solver
@@ -73,10 +73,13 @@ class Neuron(Layer):
         if torch.compiler.is_compiling():
             from .uncompiled import call
 
-            return call(self._run, x, state)
-        return self._run(x, state)
+            return call(self.advance, x, state)
+        return self.advance(x, state)
 
-    def _run(self, x: torch.Tensor, state: State | None) -> tuple[torch.Tensor, State]:
+    def advance(
+        self, x: torch.Tensor, state: State | None = None, run: Callable[..., ScanResult] = scan
+    ) -> tuple[torch.Tensor, State]:
+        """What a call does, by another function with the arguments and the result of :func:`spikeloom.scan`."""
         label = f"Neuron({type(self.model).__name__})"
         checked_sequence(x, label)
         if state is not None:
@@ -88,7 +91,7 @@ class Neuron(Layer):
         if not self._program().fires:
             wanted.add(self.model.membrane)
         names = [n for n in self.model.states if n in wanted]
-        result = scan(
+        result = run(
             self.model, {self.into: x}, state, learned=learned, solver=self.solver,
             surrogate=self.surrogate, dt=self.dt, record=names,
         )  # fmt: skip

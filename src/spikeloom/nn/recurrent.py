@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from typing import Any
 
 import torch
+from torch.nn.utils import parametrize
 
 from ..errors import ParameterError, ShapeError, StateError
+from ..kernels.backends import choose, note_kernel
+from ..kernels.program import program
+from ..kernels.recurrence.recurrence import fits, recurrence
 from .layer import Layer, checked_parts, checked_sequence, run_inner
+from .linear import hooked
 from .neuron import Neuron
 from .recording import recorders_of
 from .state import State
@@ -18,6 +25,11 @@ class Recurrent(Layer):
 
     ``neuron`` is a :class:`Neuron` of ``size`` features; ``weight`` ``[size, size]`` starts uniform in
     ``±1/sqrt(size)``. The state has the neuron's state and the last spikes.
+
+    On the CPU all steps are one call of a kernel that adds up rows of the weights where there is a spike, forward and
+    for their gradient. A neuron that draws random numbers or never fires, is a subclass or has a hook, a weight that
+    is parametrized, autocast, torch.func, torch.compile and other backends take one step at a time in Python;
+    ``sl.last_kernels()`` says which it was.
 
     >>> import spikeloom as sl
     >>> layer = Recurrent(sl.nn.Neuron(sl.LIF()), 4)
@@ -49,6 +61,14 @@ class Recurrent(Layer):
         if not len(x):  # even no step at all leaves a state
             y, inner = run_inner("neuron", self.neuron, x, inner)
             return y, State(neuron=inner, spikes=spikes)
+        if _fused(self, x):
+            run = functools.partial(recurrence, weight=self.weight, spikes=spikes)
+            advance: Any = functools.partial(self.neuron.advance, run=run)
+            y, inner = run_inner("neuron", advance, x, inner)
+            return y, State(neuron=inner, spikes=y[-1].clone())  # a view would keep all steps alive
+        return self._step_by_step(x, spikes, inner)
+
+    def _step_by_step(self, x: torch.Tensor, spikes: torch.Tensor, inner: State | None) -> tuple[torch.Tensor, State]:
         watching = recorders_of(self.neuron)
         outputs, kept = [], []
         for x_t in x.unbind(0):
@@ -63,3 +83,19 @@ class Recurrent(Layer):
 
     def extra_repr(self) -> str:
         return f"size={self.size}"
+
+
+def _fused(layer: Recurrent, x: torch.Tensor) -> bool:
+    """Whether one kernel may do all steps: where nobody could tell it from the loop."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[reportPrivateImportUsage]
+        return False
+    if choose(x.device.type).name != "cpu":
+        return False
+    neuron = layer.neuron
+    plain = type(neuron) is Neuron and not hooked(neuron) and not parametrize.is_parametrized(layer)
+    plain = plain and "weight" in layer._parameters and not torch.is_autocast_enabled("cpu")
+    found = program(neuron.model, neuron.solver, neuron.surrogate, (neuron.into,))
+    if plain and fits(found, x, layer.weight):
+        return True
+    note_kernel(f"recurrence/steps/{type(neuron.model).__name__}/forward")
+    return False

@@ -67,7 +67,7 @@ def _scan(
         final.copy_(initial)
     width = states[0].numel()
     names = [*layout.streams, *layout.constants, *layout.rows, *layout.finals, *layout.saved]
-    inputs = [*(_contiguous(x) for x in streams), *(_per_lane(c, width) for c in constants)]
+    inputs = [*(contiguous(x) for x in streams), *(_per_lane(c, width) for c in constants)]
     arrays = dict(zip(names, [*inputs, *outputs], strict=True))
     kernels = _implementation(backend)
     kernels.forward(layout.plan, streams[0].shape[0], arrays, label, strict)
@@ -98,7 +98,7 @@ def empty(like: torch.Tensor, shape: Sequence[int], dtype: torch.dtype | None = 
     return uninitialised(shape, dtype or like.dtype, like.device)
 
 
-def _contiguous(x: torch.Tensor) -> torch.Tensor:
+def contiguous(x: torch.Tensor) -> torch.Tensor:
     return x if x.is_contiguous() else empty(x, x.shape, x.dtype).copy_(x)
 
 
@@ -114,16 +114,16 @@ def _scan_backward(
     given = [empty(carried[0], (steps, width)) for _ in layout.wanted_streams]
     sums = [carried[0].new_zeros(width, dtype=torch.float64) for _ in layout.wanted_constants]
     arrays = {ADJOINT + n: g for n, g in zip(layout.states, carried, strict=True)}
-    arrays |= {ADJOINT + n: _contiguous(g) for n, g in zip(layout.rows, grad_rows, strict=True)}
+    arrays |= {ADJOINT + n: contiguous(g) for n, g in zip(layout.rows, grad_rows, strict=True)}
     arrays |= dict(zip(layout.saved, saved, strict=True))
-    arrays |= {n: _contiguous(x) for n, x in zip(layout.needed_streams, streams, strict=True)}
+    arrays |= {n: contiguous(x) for n, x in zip(layout.needed_streams, streams, strict=True)}
     arrays |= {n: _per_lane(c, width) for n, c in zip(layout.constants, constants, strict=True)}
     arrays |= {ADJOINT + n: g for n, g in zip(layout.wanted_streams, given, strict=True)}
     arrays |= {ADJOINT + n: g for n, g in zip(layout.wanted_constants, sums, strict=True)}
     _implementation(backend).backward(layout.plan, steps, arrays, label, strict)
     note_kernel(f"scan/{backend}/{label}/backward")
     shapes = dict(zip(layout.constants, constants, strict=True))
-    reduced = [_reduce(s, shapes[n]) for n, s in zip(layout.wanted_constants, sums, strict=True)]
+    reduced = [summed_over_batch(s, shapes[n]) for n, s in zip(layout.wanted_constants, sums, strict=True)]
     return [*carried, *given, *reduced]
 
 
@@ -146,7 +146,7 @@ def _per_lane(constant: torch.Tensor, width: int) -> torch.Tensor:
     return constant.contiguous() if constant.numel() == 1 else constant.repeat(width // max(constant.numel(), 1))
 
 
-def _reduce(sums: torch.Tensor, constant: torch.Tensor) -> torch.Tensor:
+def summed_over_batch(sums: torch.Tensor, constant: torch.Tensor) -> torch.Tensor:
     """Sum over the batch in float64 and in a fixed order, so that threads do not change parameter gradients."""
     per_neuron = sums.reshape(-1, constant.numel()) if constant.numel() > 1 else sums.reshape(-1, 1)
     if per_neuron.device.type == "cpu":

@@ -77,7 +77,7 @@ def scan(
         note_kernel(f"scan/reference/{label}/forward")
     else:
         result = _on_kernels(found, streams, ordered, constants, record, (label, str(choice.name), choice.strict))
-    _check_finite(model, result.final)
+    check_finite(model, result.final)
     return result
 
 
@@ -224,7 +224,7 @@ def _unflattened(rows: Tensors, final: Tensors, x: torch.Tensor) -> ScanResult:
     )
 
 
-def _check_finite(model: NeuronModel, final: Tensors) -> None:
+def check_finite(model: NeuronModel, final: Tensors) -> None:
     """A NaN that entered a run is still in the states at its end, where looking costs little (an infinite input too,
     unless a reset to a value wiped it out).
 
