@@ -85,6 +85,14 @@ def task_source(arrays: int) -> str:
     )
 
 
+def together(task: int, table: int, threads: int) -> None:
+    """Call the compiled function at the address ``task`` with the address ``table``, on as many threads at once.
+
+    Fewer threads may come, so that the function has to get through all of its work on any number of them.
+    """
+    _threads.call(_TASK(task), table, threads)
+
+
 class _Work:
     """Blocks that several threads take one after another, and what went wrong in them."""
 
@@ -124,6 +132,16 @@ class _Threads:
             work.run()
             for future in futures:
                 future.result()
+
+    def call(self, task: Callable[..., None], table: int, threads: int) -> None:
+        team = self.team() if threads > 1 else None
+        if team is not None:
+            team(task, table, threads, 0)
+            return
+        futures = [self._pool(threads - 1).submit(task, table) for _ in range(threads - 1)]
+        task(table)
+        for future in futures:
+            future.result()
 
     def _pool(self, workers: int) -> ThreadPoolExecutor:
         if self._executor is None or self._owner != os.getpid() or self._executor._max_workers < workers:

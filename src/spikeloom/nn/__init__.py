@@ -3,6 +3,7 @@
 from .batch_norm import BatchNorm, BatchNormThroughTime, TemporalBatchNorm, ThresholdBatchNorm
 from .containers import Residual, Sequential
 from .dropout import Dropout
+from .inference import Inference, compile_inference
 from .layer import Layer
 from .neuron import Neuron
 from .recurrent import Recurrent
@@ -12,6 +13,7 @@ __all__ = [
     "BatchNorm",
     "BatchNormThroughTime",
     "Dropout",
+    "Inference",
     "Layer",
     "Neuron",
     "Recurrent",
@@ -20,4 +22,5 @@ __all__ = [
     "State",
     "TemporalBatchNorm",
     "ThresholdBatchNorm",
+    "compile_inference",
 ]

@@ -26,16 +26,21 @@ __all__ = ["BITS", "TILE", "add_rows", "count_bits", "lowest_bit", "ones_and_oth
 _emitter: Callable[..., Any] = intrinsic
 _literally: Callable[..., Any] = intrinsic(prefer_literal=True)
 _FLOAT = ir.FloatType()
+_REALS = (types.CPointer(types.float32), types.CPointer(types.float64))
 
 
 def _vector(builder: Any, base: Any, at: Any, width: int) -> Any:
-    return builder.bitcast(builder.gep(base, [at]), ir.VectorType(_FLOAT, width).as_pointer())
+    return builder.bitcast(builder.gep(base, [at]), ir.VectorType(base.type.pointee, width).as_pointer())
 
 
 def _loaded(builder: Any, base: Any, at: Any, width: int) -> Any:
     value = builder.load(_vector(builder, base, at, width))
-    value.align = 4
+    value.align = _size(base)
     return value
+
+
+def _size(base: Any) -> int:
+    return 4 if base.type.pointee == _FLOAT else 8
 
 
 @_literally
@@ -45,12 +50,15 @@ def add_rows(
 ) -> Any:  # fmt: skip
     """Row ``target[to:]`` = row ``start[of:]`` + the sum of rows ``table[base + width * rows[k]:]``, begin <= k < end.
 
-    A row is ``width`` numbers. ``width`` is a literal power of two; float32 pointers, and ``rows`` a pointer to uint16.
+    A row is ``width`` numbers. ``width`` is a literal power of two; float32 or float64 pointers, all of one kind, and
+    ``rows`` a pointer to uint16.
     """
     if not isinstance(width, types.IntegerLiteral):
         raise TypingError(f"expected a literal width, got {width}")
+    if table not in _REALS:
+        raise TypingError(f"expected a pointer to float32 or float64, got {table}")
     count = width.literal_value
-    kind = ir.VectorType(_FLOAT, count)
+    kind = ir.VectorType(_FLOAT if table.dtype == types.float32 else ir.DoubleType(), count)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, target, to, start, of, table, base, rows, begin, end = args
@@ -64,10 +72,10 @@ def add_rows(
             builder.store(builder.fadd(builder.load(total), _loaded(builder, table, at, count)), total)
         result = builder.fadd(_loaded(builder, start, of, count), builder.load(total))
         stored = builder.store(result, _vector(builder, target, to, count))
-        stored.align = 4
+        stored.align = _size(table)
         return context.get_dummy_value()
 
-    row = types.CPointer(types.float32)
+    row = table
     indices = types.CPointer(types.uint16)
     place = types.int64
     return types.void(width, row, place, row, place, row, place, indices, place, place), code
@@ -111,9 +119,11 @@ def transpose_tile(typing_context: Any, source: Any, at: Any, stride: Any, targe
 @_emitter
 def ones_and_others(typing_context: Any, source: Any, at: Any) -> Any:
     """Two words whose bit k tells whether ``source[at + k]`` is 1, and whether it is neither 0 nor 1; k < 64."""
+    if source not in _REALS:
+        raise TypingError(f"expected a pointer to float32 or float64, got {source}")
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind, word = ir.VectorType(_FLOAT, BITS), ir.IntType(BITS)
+        kind, word = ir.VectorType(args[0].type.pointee, BITS), ir.IntType(BITS)
         values = _loaded(builder, args[0], args[1], BITS)
         ones = builder.fcmp_ordered("==", values, ir.Constant(kind, [1.0] * BITS))
         zeros = builder.fcmp_ordered("==", values, ir.Constant(kind, [0.0] * BITS))
@@ -121,7 +131,7 @@ def ones_and_others(typing_context: Any, source: Any, at: Any) -> Any:
         both = (builder.bitcast(ones, word), builder.bitcast(others, word))
         return context.make_tuple(builder, signature.return_type, both)
 
-    return types.UniTuple(types.int64, 2)(types.CPointer(types.float32), types.int64), code
+    return types.UniTuple(types.int64, 2)(source, types.int64), code
 
 
 @_emitter
