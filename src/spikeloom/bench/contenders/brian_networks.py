@@ -83,7 +83,7 @@ def cuba(b: Any, n: int) -> tuple[list[Any], Any]:
     how = {"threshold": "v > -50*mV", "reset": "v = -60*mV", "refractory": 5 * b.ms, "method": "exact"}
     cells = b.NeuronGroup(n, equations, **how)
     cells.v = "-60*mV + rand() * 10*mV"
-    return _wired(b, cells, n, 0.02 if n == 4000 else 80 / n, ("rise += 1.62*mV", "fall -= 9*mV")), cells
+    return _wired(b, cells, n, 0.02, ("rise += 1.62*mV", "fall -= 9*mV"), counts=None if n == 4000 else (64, 16)), cells
 
 
 def brunel(b: Any, n: int) -> tuple[list[Any], Any]:
@@ -125,11 +125,22 @@ def _conductances(b: Any, n: int, equations: str, delay: Any, how: dict[str, Any
     return _wired(b, cells, n, 0.02, ("ge += 6*nS", "gi += 67*nS"), delay=delay), cells
 
 
-def _wired(b: Any, cells: Any, n: int, p: float, effects: tuple[str, str], delay: Any = None) -> list[Any]:
+def _wired(
+    b: Any, cells: Any, n: int, p: float, effects: tuple[str, str], delay: Any = None,
+    counts: tuple[int, int] | None = None,
+) -> list[Any]:  # fmt: skip
+    """Each pair with a chance of ``p``; or each neuron has so many inputs of either kind, which changes the rate."""
+    numpy = importlib.import_module("numpy")
+    random = numpy.random.default_rng(1)
     split, parts, more = n * 4 // 5, [cells], {} if delay is None else {"delay": delay}
-    for pre, effect in ((cells[:split], effects[0]), (cells[split:], effects[1])):
-        synapses = b.Synapses(pre, cells, on_pre=effect, **more)
-        synapses.connect(p=p)
+    for kind, (first, end) in enumerate(((0, split), (split, n))):
+        synapses = b.Synapses(cells[first:end], cells, on_pre=effects[kind], **more)
+        if counts is None:
+            synapses.connect(p=p)
+        else:
+            sources = random.integers(0, end - first, n * counts[kind])
+            targets = numpy.repeat(numpy.arange(n), counts[kind])
+            synapses.connect(i=sources, j=targets)
         parts.append(synapses)
     return parts
 
