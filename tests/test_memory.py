@@ -42,6 +42,19 @@ def test_a_block_is_lent_again() -> None:
     assert tensor().data_ptr() != where
 
 
+def test_a_larger_block_is_lent_unless_twice_as_much_would_fit(fresh: BlockPool) -> None:
+    first, second = tensor(4.0), tensor(3.0)
+    where, smaller = first.data_ptr(), second.data_ptr()
+    del first, second
+    assert tensor(1.2).data_ptr() not in (where, smaller)
+    fitting = tensor(2.0)
+    assert fitting.data_ptr() == smaller  # the smallest that fits
+    other = tensor(2.0)
+    assert other.data_ptr() == where
+    del fitting, other
+    assert fresh.kept == sum(map(size_class, (4 * MIB, 3 * MIB, int(1.2 * MIB))))
+
+
 def test_size_classes_are_a_quarter_too_large_at_most() -> None:
     for size in [*range(1, 5000), *(random.Random(0).randrange(1, 2**40) for _ in range(1000))]:
         assert size <= size_class(size) <= max(1.25 * size, size + 1)

@@ -36,6 +36,7 @@ SHAPES = [
 @pytest.fixture(autouse=True)
 def _seeded(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
     monkeypatch.setattr(conv, "_SMALLEST", 0)  # or every test would have to be large
+    monkeypatch.setattr(conv, "FORWARD_CROSSOVER", conv.CROSSOVER)
     threads = torch.get_num_threads()
     torch.manual_seed(3)
     yield
@@ -178,6 +179,8 @@ def test_dense_input_takes_the_dense_convolution() -> None:
 def test_what_is_always_dense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert crossover(ConvShape(512, 32, 64, (16, 16), (3, 3), (1, 1), (1, 1))) == conv.CROSSOVER
+    first = ConvShape(512, 2, 32, (32, 32), (3, 3), (1, 1), (1, 1))
+    assert (crossover(first), crossover(first, training=False)) == (conv.CROSSOVER, conv.FORWARD_CROSSOVER)
     dense = [
         ConvShape(1, 32, 64, (16, 16), (3, 3)),  # too little work
         ConvShape(512, 32, 4, (16, 16), (3, 3)),  # too few outputs

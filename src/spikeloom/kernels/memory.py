@@ -22,6 +22,7 @@ from ..errors import ParameterError
 
 _SMALLEST = 2**20  # bytes; what is smaller, the C library keeps by itself
 _ALIGN = 64  # bytes of a cache line
+_WIDEST = 2  # a layer after a pooling takes the blocks of the layer before it, which are this much larger
 _VARIABLE, _DEFAULT_MIB = "SPIKELOOM_POOL_MIB", 512.0
 _NUMPY = {torch.float32: np.dtype("f4"), torch.float64: np.dtype("f8"), torch.uint8: np.dtype("u1")}
 
@@ -73,12 +74,14 @@ class BlockPool:
         return lent
 
     def _reused(self, size: int) -> np.ndarray | None:
-        """The block of this size that was used last, which is the likeliest to be in a cache."""
+        """The smallest block with room for ``size`` and not for twice as much; of several the one that was used last,
+        which is the likeliest to be in a cache."""
         if not self._lock.acquire(blocking=False):
             return None
         try:
             sizes = [block.nbytes for block in self._free]
-            return self._free.pop(len(sizes) - 1 - sizes[::-1].index(size)) if size in sizes else None
+            fitting = min((n for n in sizes if size <= n <= _WIDEST * size), default=None)
+            return None if fitting is None else self._free.pop(len(sizes) - 1 - sizes[::-1].index(fitting))
         finally:
             self._lock.release()
             self._sort_in()

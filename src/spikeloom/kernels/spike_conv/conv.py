@@ -8,8 +8,11 @@ from ..backends import note_kernel
 from .op import conv_op
 from .shape import ConvShape, Two
 
-CROSSOVER = 0.3  # density from which on the dense convolution is taken; measured, see docs/decisions/0015
-_SMALLEST = 2**24  # products in all, below which the calls themselves cost too much
+# All measured; see docs/decisions/0020.
+CROSSOVER = 0.22  # density from which on the dense convolution is taken
+FORWARD_CROSSOVER = 0.05  # the same for few products an output where no gradient of the weights follows
+_FEW_PRODUCTS = 64  # channels times taps, below which going through the places costs as much as the dense product
+_SMALLEST = 2**27  # products in all, below which the calls themselves cost too much
 _FEWEST_OUTPUTS = 8
 _SAMPLE = 64  # planes that are looked at first
 
@@ -29,24 +32,27 @@ def spike_conv(
     """
     sizes = (x.shape[2], x.shape[3]), (weight.shape[2], weight.shape[3])
     shape = ConvShape(x.shape[0], x.shape[1], weight.shape[0], *sizes, stride, padding)
-    limit = crossover(shape)
+    limit = crossover(shape, training=torch.is_grad_enabled() and weight.requires_grad)
     listed = _listed(x.detach(), shape, limit) if limit and x.is_contiguous() else None
     if listed is None:
         return torch.nn.functional.conv2d(x, weight, bias, stride, padding)
     return conv_op(x, *listed, weight, bias, stride, padding)
 
 
-def crossover(shape: ConvShape) -> float:
+def crossover(shape: ConvShape, *, training: bool = True) -> float:
     """The density from which on the dense convolution of these sizes is taken; 0 where it always is.
 
+    ``training`` says that the gradient of the weights will be asked for, where the dense way loses more.
+
     >>> crossover(ConvShape(512, 32, 64, (16, 16), (3, 3), padding=(1, 1)))
-    0.3
+    0.22
     >>> crossover(ConvShape(1, 32, 64, (16, 16), (3, 3), padding=(1, 1)))
     0.0
     """
     if not shape.fits or shape.outputs < _FEWEST_OUTPUTS or shape.products < _SMALLEST:
         return 0.0
-    return CROSSOVER
+    few = shape.channels * shape.kernel[0] * shape.kernel[1] < _FEW_PRODUCTS
+    return FORWARD_CROSSOVER if few and not training else CROSSOVER
 
 
 def _listed(

@@ -1,0 +1,316 @@
+"""A net of convolutions and spiking neurons against its own dense convolutions, and the sparse convolution by itself.
+
+    python benchmarks/conv.py [--rounds 10] [--only train parts memory sweep] [--threads 2] [--default-allocator]
+
+W4: conv 2-32-64 of 3 x 3 on 32 x 32, each followed by LIF and an average over 2 x 2, a linear readout, T=16, batch 32,
+input 10 % dense; one Adam step. Floors are the same layers of torch without neurons: once over T*B ("merged"), one step
+at a time ("steps"), and convolutions and readout alone, their inputs given ("convolutions"). All are measured in
+interleaved rounds of one run, with ratios of medians and the quartiles of the rounds' own ratios. Unless
+``--default-allocator``, the C library hands no memory back to the system, on both sides: page faults else take half of
+the floor's time. Before anything is timed, spikes and gradients are compared with those of the reference backend. Peak
+memory is that of a process of its own, above what it held once net and input were there, with the allocator as it is.
+The sweep compares the operator (forward, and forward with the parameters' gradients, the test of its input included)
+with torch's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import functools
+import itertools
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numba
+import numpy as np
+import torch
+
+import spikeloom as sl
+from spikeloom.kernels.spike_conv import conv
+
+STEPS, BATCH, SIDE, CHANNELS, CLASSES, DENSITY, BETA = 16, 32, 32, (2, 32, 64), 10, 0.1, 0.875
+SPREAD = (0.26, 0.17, 0.02)  # standard deviations of the weights: hidden layers are 4 % dense
+DENSITIES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
+SHAPES = (  # images, channels, outputs, side, kernel, stride
+    (512, 2, 32, 32, 3, 1), (512, 32, 64, 16, 3, 1), (128, 64, 128, 16, 3, 1), (512, 128, 128, 4, 3, 1),
+    (64, 16, 16, 64, 3, 1), (256, 32, 64, 16, 3, 2), (512, 32, 10, 16, 3, 1), (256, 64, 64, 16, 1, 1),
+    (128, 32, 64, 16, 5, 1), (4, 32, 64, 32, 3, 1),
+)  # fmt: skip
+
+Tasks = dict[str, Callable[[], object]]
+
+
+def keep_memory() -> None:
+    """Let the C library keep what is freed, for this process (glibc)."""
+    library = ctypes.CDLL(None)
+    for setting, value in ((-4, 0), (-1, 2**31 - 1), (-2, 2**28)):  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
+        library.mallopt(setting, value)
+
+
+def drawn(batch: int) -> list[np.ndarray]:
+    """Input, labels and the three layers' weights; one generator, so that they are the same everywhere."""
+    generator = np.random.default_rng(0)
+    shape = (STEPS, batch, CHANNELS[0], SIDE, SIDE)
+    x = (generator.random(shape, dtype=np.float32) < DENSITY).astype(np.float32)
+    made = [x, generator.integers(0, CLASSES, batch)]
+    sizes = [*((o, i, 3, 3) for i, o in itertools.pairwise(CHANNELS)), (CLASSES, CHANNELS[-1] * (SIDE // 4) ** 2)]
+    weights = zip(SPREAD, sizes, strict=True)
+    return [*made, *((generator.standard_normal(size) * spread).astype(np.float32) for spread, size in weights)]
+
+
+def layers() -> list[torch.nn.Module]:
+    """Convolution, average, convolution, average, flat, readout."""
+    made: list[torch.nn.Module] = []
+    *kernels, last = (torch.nn.Parameter(torch.from_numpy(w)) for w in drawn(BATCH)[2:])
+    for kernel in kernels:
+        layer = torch.nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1, bias=False)
+        layer.weight = kernel
+        made += [layer, torch.nn.AvgPool2d(2)]
+    readout = torch.nn.Linear(last.shape[1], CLASSES, bias=False)
+    readout.weight = last
+    return [*made, torch.nn.Flatten(), readout]
+
+
+def spiking() -> sl.nn.Sequential:
+    lif = sl.LIF(tau=-1 / math.log(BETA), r=1 / (1 - BETA), reset_mechanism="value", v_reset=0.0)
+    parts: list[torch.nn.Module] = []
+    for layer in layers():
+        parts.append(layer)
+        if isinstance(layer, torch.nn.Conv2d):
+            parts.append(sl.nn.Neuron(lif, surrogate=sl.FastSigmoid()))
+    return sl.nn.Sequential(*parts)
+
+
+class Spiking:
+    def __init__(self) -> None:
+        self.net: torch.nn.Module = spiking()
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)[0].mean(0)
+
+
+class Merged:
+    def __init__(self) -> None:
+        self.net: torch.nn.Module = torch.nn.Sequential(*layers())
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(0)
+
+
+class Steps(Merged):
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.net(step) for step in x]).mean(0)
+
+
+NETS: dict[str, Callable[[], Spiking | Merged]] = {"spikeloom": Spiking, "merged": Merged, "steps": Steps}
+
+
+def data() -> tuple[torch.Tensor, torch.Tensor]:
+    x, labels = drawn(BATCH)[:2]
+    return torch.from_numpy(x), torch.from_numpy(labels)
+
+
+def training(made: Spiking | Merged, x: torch.Tensor, labels: torch.Tensor) -> Callable[[], object]:
+    optimiser = torch.optim.Adam(made.net.parameters(), lr=1e-5)
+
+    def step() -> None:
+        optimiser.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(made.logits(x), labels).backward()
+        optimiser.step()
+
+    return step
+
+
+def convolutions() -> Callable[[], object]:
+    """The floor without its averages: each product on an input that is there, forward and backward."""
+    count, first, _, second, *_, readout = STEPS * BATCH, *layers()
+    x = data()[0].flatten(0, 1)
+    hidden = torch.rand(count, CHANNELS[1], SIDE // 2, SIDE // 2).requires_grad_()
+    last = torch.rand(count, CHANNELS[2] * (SIDE // 4) ** 2).requires_grad_()
+    pairs = [(first, x), (second, hidden), (readout, last)]
+    grads = [torch.randn(layer(inputs).shape) for layer, inputs in pairs]
+
+    def step() -> None:
+        for (layer, inputs), grad in zip(pairs, grads, strict=True):
+            wanted = [*layer.parameters(), *([inputs] if inputs.requires_grad else [])]
+            torch.autograd.grad(layer(inputs), wanted, grad)
+
+    return step
+
+
+def check() -> None:
+    """Refuse to go on unless the net agrees with the reference backend; print how dense its layers are."""
+    x, labels = data()
+    found: dict[str | None, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
+    for backend in (None, "reference"):
+        made, rows = spiking(), list[torch.Tensor]()
+        y = x
+        with sl.backend(backend):
+            for layer in made:
+                rows.append(y.detach())
+                y = sl.nn.Sequential(layer)(y)[0]
+            loss = torch.nn.functional.cross_entropy(y.mean(0), labels)
+            found[backend] = rows, list(torch.autograd.grad(loss, list(made.parameters())))
+    ours, reference = found[None], found["reference"]
+    different = [float((a != b).float().mean()) for a, b in zip(ours[0][2::3], reference[0][2::3], strict=True)]
+    errors = [float((a - b).norm() / b.norm()) for a, b in zip(ours[1], reference[1], strict=True)]
+    inputs = ", ".join(f"{float((ours[0][k] != 0).float().mean()):.3f}" for k in (0, 2, 3, 5, 7))
+    print(f"not zero: input, spikes, average, spikes, average {inputs}")
+    print("spikes apart " + ", ".join(f"{d:.1e}" for d in different) + f", gradients {max(errors):.1e}")
+    if max(different) > 1e-4 or max(errors) > 1e-2:
+        sys.exit("the net does not agree with the reference backend; nothing is measured")
+
+
+clock = time.perf_counter
+
+
+def measure(tasks: Tasks, rounds: int) -> dict[str, list[float]]:
+    """Seconds of each task in interleaved rounds, after two rounds to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for index in range(-2, rounds):
+        for name in list(tasks)[:: 1 if index % 2 else -1]:
+            start = clock()
+            tasks[name]()
+            if index >= 0:
+                times[name].append(clock() - start)
+    return times
+
+
+def report(title: str, times: dict[str, list[float]], floors: list[str]) -> None:
+    print(f"{title}   (load {os.getloadavg()[0]:.1f})")
+    for name, values in times.items():
+        line = f"  {name:16s}{statistics.median(values) * 1e3:8.1f} ms"
+        for floor in floors if name not in floors else []:
+            ratios = sorted(a / b for a, b in zip(values, times[floor], strict=True))
+            low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
+            ratio = statistics.median(values) / statistics.median(times[floor])
+            line += f"   {ratio:.2f} of {floor} ({low:.2f} to {high:.2f})"
+        print(line, flush=True)
+
+
+def train(rounds: int) -> None:
+    x, labels = data()
+    tasks: Tasks = {name: training(made(), x, labels) for name, made in NETS.items()}
+    dense = training(Spiking(), x, labels)
+
+    def without() -> None:
+        kept, conv._FEWEST_OUTPUTS = conv._FEWEST_OUTPUTS, 2**62
+        dense()
+        conv._FEWEST_OUTPUTS = kept
+
+    floors = ["merged", "steps", "convolutions"]
+    report(
+        "W4 one Adam step", measure({**tasks, "convolutions": convolutions(), "dense Conv2d": without}, rounds), floors
+    )
+
+
+def parts(rounds: int) -> None:
+    """What the forward pass and the whole pass up to each layer take."""
+    x, _ = data()
+    made, tasks = list(spiking().children()), dict[str, Callable[[], object]]()
+
+    def upto(count: int, *, backward: bool) -> None:
+        y = sl.nn.Sequential(*made[:count])(x)[0]
+        if backward:
+            y.backward(torch.ones(()).expand(y.shape))
+
+    for count, layer in enumerate(made, 1):
+        name = f"{count} {type(layer).__name__}"
+        tasks[f"{name} forward"] = functools.partial(upto, count, backward=False)
+        tasks[f"{name} both"] = functools.partial(upto, count, backward=True)
+    report("the net up to each layer", measure(tasks, rounds), [])
+
+
+def sweep(rounds: int) -> None:
+    print("operator alone, in dense convolutions: forward / forward with the parameters' gradients")
+    for shape in SHAPES:
+        print("  {} x {} -> {}, side {}, kernel {}, stride {}: ".format(*shape), end="")
+        for density in DENSITIES:
+            medians, way = compared(shape, density, rounds)
+            forward, both = medians["ours forward"] / medians["floor forward"], medians["ours"] / medians["floor"]
+            print(f" {density:g}{way}: {forward:.2f}/{both:.2f}", end="", flush=True)
+        print()
+    print(f"  (* the dense convolution was chosen; load {os.getloadavg()[0]:.1f})")
+
+
+def compared(shape: tuple[int, ...], density: float, rounds: int) -> tuple[dict[str, float], str]:
+    """Median seconds of the operator and of torch's, and a star where ours took torch's."""
+    images, channels, outputs, side, kernel, stride = shape
+    layer = torch.nn.Conv2d(channels, outputs, kernel, stride, kernel // 2)
+    weight, bias = layer.weight, layer.bias
+    assert bias is not None
+    x = (torch.rand(images, channels, side, side) < density).float()
+    grad = torch.randn_like(layer(x))
+    tasks: Tasks = {}
+    sides = (stride, stride), (kernel // 2, kernel // 2)
+    for name, product in (("floor", torch.nn.functional.conv2d), ("ours", conv.spike_conv)):
+        tasks[f"{name} forward"] = functools.partial(product, x, weight.detach(), bias.detach(), *sides)
+        tasks[name] = lambda p=product: torch.autograd.grad(p(x, weight, bias, *sides), (weight, bias), grad)
+    sl.last_kernels()
+    tasks["ours forward"]()
+    way = "" if any("cpu" in k for k in sl.last_kernels()) else "*"
+    return {name: statistics.median(values) for name, values in measure(tasks, rounds).items()}, way
+
+
+def memory(_: int) -> None:
+    for name in NETS:
+        done = subprocess.run([sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True)
+        print(f"  peak memory of W4 above the process: {name:10s} {done.stdout.strip()} MiB")
+
+
+def peak(name: str) -> None:
+    """Print how far the third training step's peak is above what the process held before the first one (Linux)."""
+    x, labels = data()
+    step = training(NETS[name](), x, labels)
+    training(NETS[name](), x[:2, :16].contiguous(), labels[:16])()  # loads libraries and the compiler
+    before = _kib("VmRSS")
+    step()
+    Path("/proc/self/clear_refs").write_text("5")
+    for _ in range(3):
+        step()
+    print(f"{(_kib('VmHWM') - before) / 1024:.0f}")
+
+
+def _kib(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    chosen: dict[str, Callable[[int], None]] = {"train": train, "parts": parts, "memory": memory, "sweep": sweep}
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--only", nargs="+", choices=chosen, default=list(chosen))
+    parser.add_argument("--peak", help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--cpu-time", action="store_true")
+    parser.add_argument("--default-allocator", action="store_true")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.cpu_time:
+        global clock
+        clock = time.process_time
+    if options.peak:
+        peak(options.peak)
+        return
+    if not options.default_allocator:
+        keep_memory()
+    versions = f"torch {torch.__version__}, numba {numba.__version__}"
+    print(
+        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {clock.__name__}, {versions}"
+    )
+    check()
+    for name in options.only:
+        chosen[name](options.rounds)
+
+
+if __name__ == "__main__":
+    main()
