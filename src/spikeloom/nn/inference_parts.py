@@ -112,11 +112,11 @@ class Compiled(Part):
         super().__init__(leaves)
         self.feds = list(feds)
         self._weights = [fed.weights() for fed in feds]
-        self._chains: dict[tuple[Any, ...], Chain] = {}
+        self._known: dict[tuple[Any, ...], _Built] = {}
         self._inert = [leaf for leaf in leaves if isinstance(leaf.module, Layer) and not _is_neuron(leaf)]
         first = self._weights[0]
         if first is not None:  # sizes are known: compile now
-            self._chain((first.outputs,), first.table.dtype, strict=False)
+            self._built((first.outputs,), first.table.dtype, strict=False)
 
     def __call__(self, x: torch.Tensor, states: States) -> tuple[torch.Tensor, dict[Place, Any]]:
         if not self._fits(x):
@@ -124,10 +124,10 @@ class Compiled(Part):
         first, features = self._weights[0], tuple(x.shape[2:])
         if first is not None:
             features = (first.outputs,)
-        chain = self._chain(features, x.dtype, choose("cpu").strict)
-        last = features if len(self.feds) == 1 else (chain.stages[-1].neurons.size,)
-        initial = [self._initial(k, x, states, features if k == 0 else None) for k in range(len(self.feds))]
-        drawn = [self._drawn(fed, stage, x) for fed, stage in zip(self.feds, chain.stages, strict=True)]
+        built = self._built(features, x.dtype, choose("cpu").strict)
+        chain = built.chain
+        initial = [self._initial(k, built, x, states) for k in range(len(self.feds))]
+        drawn = [_drawn(n, x, math.prod(size), built.like) for n, size in zip(built.random, built.sizes, strict=True)]
         found = None if first is None else chain(x, False, initial, drawn)
         if found is None:
             given = x
@@ -141,9 +141,11 @@ class Compiled(Part):
         for k, (fed, final) in enumerate(zip(self.feds, found.states, strict=True)):
             if not found.finite:
                 _check_finite(fed, x, final)
-            shape = (x.shape[1], *features) if k == 0 else None
-            new[fed.neuron.place] = State({n: v if shape is None else v.reshape(shape) for n, v in final.items()})
-        return found.y.reshape(*x.shape[:2], *last), new
+            shaped = final if len(built.sizes[k]) == 1 else {
+                n: v.reshape(x.shape[1], *built.sizes[k]) for n, v in final.items()
+            }  # fmt: skip
+            new[fed.neuron.place] = State(shaped)
+        return found.y.reshape(*x.shape[:2], *built.sizes[-1]), new
 
     def _fits(self, x: torch.Tensor) -> bool:
         """Whether the compiled call can take ``x``; the net says what is wrong with anything strange."""
@@ -152,45 +154,57 @@ class Compiled(Part):
             return x.dtype in (torch.float32, torch.float64)
         return x.dim() == 3 and x.shape[2] == first.inputs and x.dtype == first.table.dtype
 
-    def _chain(self, features: tuple[int, ...], dtype: torch.dtype, strict: bool) -> Chain:
+    def _built(self, features: tuple[int, ...], dtype: torch.dtype, strict: bool) -> _Built:
         key = features, dtype, strict
-        if key not in self._chains:
+        if key not in self._known:
             like = torch.empty(0, dtype=dtype)
-            stages = [
-                _stage(fed, of, features if of is None else (of.outputs,), like, strict)
-                for fed, of in zip(self.feds, self._weights, strict=True)
-            ]
-            self._chains[key] = Chain(stages, like)
-        return self._chains[key]
+            sizes = [features if of is None else (of.outputs,) for of in self._weights]
+            triples = list(zip(self.feds, self._weights, sizes, strict=True))
+            chain = Chain([_stage(fed, of, size, like, strict) for fed, of, size in triples], like)
+            fresh = [_fresh(fed, size, like) for fed, _, size in triples]
+            self._known[key] = _Built(chain, like, sizes, fresh, [fed.layer._program().random for fed in self.feds])
+        return self._known[key]
 
-    def _initial(self, k: int, x: torch.Tensor, states: States, features: tuple[int, ...] | None) -> list[Initial]:
+    def _initial(self, k: int, built: _Built, x: torch.Tensor, states: States) -> list[Initial]:
         """The states with which neurons ``k`` begin."""
-        fed, of = self.feds[k], self._weights[k]
-        model, like = fed.layer.model, torch.empty(0, dtype=x.dtype)
-        size = features if of is None else (of.outputs,)
-        assert size is not None
-        given = states[fed.neuron.place]
+        fed = self.feds[k]
+        model, given = fed.layer.model, states[fed.neuron.place]
         if given is None:
-            values = initial_state(model, size, like, fed.layer.learned())
-            return [(values[name].contiguous(), True) for name in model.states]
+            return built.fresh[k]
 
         def check(_: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
             checked_parts(state, list(model.states), f"Neuron({type(model).__name__})")
-            checked_state(model, state, (x.shape[1], *size), like, x.shape[0])
+            checked_state(model, state, (x.shape[1], *built.sizes[k]), built.like, x.shape[0])
             return x, state
 
         _named(fed, check, x, given)
         return [(given[name].contiguous(), False) for name in model.states]
 
-    def _drawn(self, fed: Fed, stage: Stage, x: torch.Tensor) -> torch.Tensor | None:
-        """Random numbers [K, T, B, N], the very ones that the net would draw."""
-        names = fed.layer._program().random
-        if not names:
-            return None
-        seed, (steps, batch), size = int(torch.randint(2**62, ())), x.shape[:2], stage.neurons.size
-        like = torch.empty(0, dtype=x.dtype)
-        rows = [random.draw(name, seed, 0, steps, batch * size, like) for name in names]
-        return torch.stack(rows).reshape(len(rows), steps, batch, size)
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Built:
+    """A chain for features of one shape, and of each of its stages the shape, the initial states and random numbers."""
+
+    chain: Chain
+    like: torch.Tensor
+    sizes: list[tuple[int, ...]]
+    fresh: list[list[Initial]]
+    random: list[tuple[str, ...]]
+
+
+def _fresh(fed: Fed, size: tuple[int, ...], like: torch.Tensor) -> list[Initial]:
+    model = fed.layer.model
+    values = initial_state(model, size, like, fed.layer.learned())
+    return [(values[name].detach().contiguous(), True) for name in model.states]
+
+
+def _drawn(names: Sequence[str], x: torch.Tensor, width: int, like: torch.Tensor) -> torch.Tensor | None:
+    """Random numbers [K, T, B, N], the very ones that the net would draw."""
+    if not names:
+        return None
+    seed, (steps, batch) = int(torch.randint(2**62, ())), x.shape[:2]
+    rows = [random.draw(name, seed, 0, steps, batch * width, like) for name in names]
+    return torch.stack(rows).reshape(len(rows), steps, batch, width)
 
 
 def _stage(fed: Fed, of: Weights | None, features: tuple[int, ...], like: torch.Tensor, strict: bool) -> Stage:

@@ -58,6 +58,8 @@ class Chain:
         self.stages, self._like, self._kind = list(stages), like, _KIND[like.dtype]
         self._records = np.array([_packing(stages[0]), *map(_record, stages)], np.int64)
         self._offsets, self._per_thread = _scratch(stages, like.element_size())
+        packing = 0.2 * stages[0].weights.inputs if stages[0].weights else 0.0
+        self._costs = (packing, *map(_cost, stages))
         self._bits = [st.neurons.blocks if st.fires else 0 for st in stages[:-1]]
 
     def __call__(
@@ -110,8 +112,7 @@ class Chain:
         return words, y
 
     def _drive(self, records: np.ndarray, given: bool, steps: int, batch: int) -> np.ndarray:
-        costs = (0.0 if given else float(records[0, _AT["INPUTS"]]), *(_cost(st) for st in self.stages))
-        threads, items = pieces(costs, bool(given), steps, batch, torch.get_num_threads())
+        threads, items = pieces(self._costs, given, steps, batch, torch.get_num_threads())
         scratch = uninitialised((threads * self._per_thread + _LINE,), torch.uint8, self._like.device)
         counters = np.zeros(s.FLAGS + 2 * 8, np.int64)
         head = np.zeros(len(s.HEAD), np.int64)
