@@ -53,7 +53,7 @@ def layer_of(neuron: sl.nn.Neuron, size: int, dtype: torch.dtype, spread: float 
 
 
 def ran(
-    layer: sl.nn.Recurrent, x: torch.Tensor, state: sl.State | None, names: tuple[str, ...] = ()
+    layer: sl.nn.Recurrent, x: torch.Tensor, state: sl.State | None, names: tuple[str, ...] = ("v",)
 ) -> list[torch.Tensor]:
     """Output, records, final state, and all gradients of a loss that takes every one of them into account."""
     leaf = x.clone().requires_grad_()
@@ -76,7 +76,7 @@ def agree(
     layer: sl.nn.Recurrent,
     x: torch.Tensor,
     state: sl.State | None = None,
-    names: tuple[str, ...] = (),
+    names: tuple[str, ...] = ("v",),
     tolerance: float = 1e-11,
 ) -> list[torch.Tensor]:
     """The kernel's and the reference's outputs are equal, the gradients to rounding; returns the kernel's."""
@@ -105,7 +105,7 @@ def lif(**options: object) -> sl.nn.Neuron:
 def test_sizes(steps: int, batch: int, size: int, dtype: torch.dtype) -> None:
     layer = layer_of(lif(), size, dtype, spread=2 / size**0.5)
     x = dyadic(steps, batch, size, spread=0.7, dtype=dtype)
-    found = agree(layer, x, names=("v",), tolerance=2e-5 if dtype == torch.float32 else 1e-11)
+    found = agree(layer, x, tolerance=2e-5 if dtype == torch.float32 else 1e-11)
     if steps > 1:
         assert 0.05 < found[0].mean() < 0.5
         assert all(t.abs().max() > 0 for t in found[1:])

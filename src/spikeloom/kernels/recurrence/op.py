@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 
 from ...errors import BackendError
@@ -14,10 +15,9 @@ from ..program import SPIKE
 from ..scan.op import Layout, contiguous, empty, layout_of, summed_over_batch
 from ..scan.plan import ADJOINT
 from ..spike_linear.op import weight_gradient_op
-from ..spike_linear.reference import unpack
 from . import cpu
 
-DENSE = 0.2  # density of spikes from which on the weight gradient is a dense product
+DENSE = 0.25  # density of spikes from which on the weight gradient is a dense product
 Tensors = Sequence[torch.Tensor]
 
 
@@ -113,7 +113,8 @@ def weight_gradient(words: torch.Tensor, counts: torch.Tensor, grad: torch.Tenso
     words, counts = words[: len(rows)], counts[: len(rows)]
     if int(counts.numpy().sum()) < DENSE * rows.numel():
         return weight_gradient_op(words, counts, rows, size)[0]
-    return rows.T @ unpack(words, size, grad.dtype)
+    bits = np.unpackbits(words.numpy().view(np.uint8), axis=1, count=size, bitorder="little")
+    return rows.T @ torch.from_numpy(bits).to(grad.dtype)
 
 
 class _Recurrence(torch.autograd.Function):
