@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from spikeloom.bench import simulate
-from spikeloom.bench.config import SimulateConfig
+from spikeloom.bench import simulate, train
+from spikeloom.bench.config import SimulateConfig, TrainConfig
 from spikeloom.bench.networks import WORKLOADS
 from spikeloom.bench.process import Contender, has_module
 from spikeloom.bench.rates import disagreements
 from spikeloom.bench.rounds import fastest, take_turns
 from spikeloom.bench.simulate import interpreters
 from spikeloom.bench.tables import network_rows, verdict
+from spikeloom.bench.workloads import TASKS
 from spikeloom.cli.bench_simulate import raise_for
 from spikeloom.errors import BenchError, ConfigError
 
@@ -36,6 +37,23 @@ def test_bench_simulate_measures_and_writes(tmp_path: Path) -> None:
     assert set(rows) == {"spikeloom, 1", "plain loop"}
     assert all(len(row["wall_s_per_simulated_s"]) == 2 for row in rows.values())
     assert all(row["build_s"] > 0 for row in rows.values())
+
+
+def test_bench_train_measures_and_writes(tmp_path: Path) -> None:
+    tiny = ("--batch", "1", "--rounds", "2", "--seconds", "0", "--threads", "1", "--no-fresh-cache")
+    done = bench("train", "--tasks", "neurons-100", *tiny, "--name", "a", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "runs/a/summary.json").read_text())
+    rows = found["tasks"]["neurons-100"]["contenders"]
+    assert set(rows) >= {"floor, bytes", "spikeloom", "loop in torch"}
+    assert all(len(row["wall_s"]) == 2 for row in rows.values())
+
+
+def test_nothing_is_measured_where_spikes_or_gradients_differ(monkeypatch: pytest.MonkeyPatch) -> None:
+    why = {train.OURS: "computes something else: gradient 0 differs by 3 % of its norm"}
+    monkeypatch.setattr(train, "compared", lambda *_: (why, {}))
+    with pytest.raises(BenchError, match="gradient 0 differs"):
+        train.bench(TASKS["mlp"], TrainConfig(), {}, lambda text: None)
 
 
 def test_rates_that_differ_by_more_than_statistics_allow_are_refused() -> None:

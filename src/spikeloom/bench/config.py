@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import ConfigError, did_you_mean
 from ..recipes.common import require
 from .networks import WORKLOADS as NETWORKS
+from .workloads import TASKS
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,33 @@ class SimulateConfig(BenchConfig):
         require("neurons", self.neurons, low=0, high=100_000_000)
         if 0 < self.neurons < 250:
             raise ConfigError("neurons", got=self.neurons, expected="0, or at least 250")
+
+
+@dataclass(frozen=True)
+class TrainConfig(BenchConfig):
+    """Training and inference beside their own matrix products and other frameworks."""
+
+    tasks: tuple[str, ...] = tuple(TASKS)
+    """Which workloads."""
+    threads: int = 2
+    """Threads of every contender."""
+    seconds: float = 0.5
+    """A turn lasts at least so long; its median counts."""
+    peers: str = ""
+    """An interpreter that has snntorch, spikingjelly, norse or sinabs; empty: this one, if it has."""
+    keep_memory: bool = True
+    """Whether the C library (glibc) keeps freed memory, for all contenders alike; it is faster for all of them."""
+    fresh_cache: bool = True
+    """Whether kernels are compiled anew, so that this is timed; else they may come from the cache."""
+    batch: int = 0
+    """Batch size at most, for a trial; 0: as each workload has it."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_known("tasks", self.tasks, TASKS)
+        require_threads((self.threads,))
+        require("seconds", self.seconds, low=0.0, high=600.0)
+        require("batch", self.batch, low=0)
 
 
 def require_known(field: str, names: Iterable[str], known: Iterable[str]) -> None:

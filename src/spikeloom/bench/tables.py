@@ -8,6 +8,7 @@ from typing import Any
 
 from .rounds import fastest, middle_ratio, spread_text
 from .simulate import OURS, PEERS, PLAIN
+from .train import PEERS as TRAINING_PEERS
 
 Row = Sequence[str]
 NETWORK_HEAD = (
@@ -41,6 +42,25 @@ def verdict(found: Mapping[str, Any]) -> str:
     if PLAIN in walls and alone in walls:
         said.append(f"{alone}: {middle_ratio(walls[alone], walls[PLAIN]):.2f} x the time of the plain loop")
     return "; ".join(said)
+
+
+TRAINING_HEAD = ("contender", "ms", "/ floor", "/ fastest peer", "compile s", "first call s", "memory MiB")
+
+
+def training_rows(found: Mapping[str, Any]) -> list[Row]:
+    """Rows under :data:`TRAINING_HEAD`: medians and ranges, ratios within rounds to the fastest floor and peer."""
+    rows: Mapping[str, Mapping[str, Any]] = found["contenders"]
+    walls = {label: row["wall_s"] for label, row in rows.items()}
+    floor = fastest({label: wall for label, wall in walls.items() if label.startswith("floor")})
+    # The loop in torch is no peer: it is what they are held against.
+    peer = fastest({label: wall for label, wall in walls.items() if label in TRAINING_PEERS})
+    table: list[Row] = []
+    for label, row in rows.items():
+        ratios = [f"{middle_ratio(walls[label], walls[base]):.2f}" if base else "" for base in (floor, peer)]
+        memory = "" if row["memory_mib"] is None else f"{row['memory_mib']:.0f}"
+        times = [f"{row['compile_s']:.2f}", f"{row['first_call_s']:.2f}"]
+        table.append([label, spread_text([1e3 * wall for wall in walls[label]]), *ratios, *times, memory])
+    return table
 
 
 def text_table(head: Sequence[str], rows: Sequence[Row]) -> str:

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..bench.config import BenchConfig, SimulateConfig
+from ..bench.config import BenchConfig, SimulateConfig, TrainConfig
 from ..errors import ConfigError, did_you_mean
 from ..train.progress import show_status
 from ..train.run_folder import open_run_folder
@@ -26,6 +26,7 @@ class Benchmark:
 
 BENCHMARKS = (
     Benchmark("simulate", "networks beside plain loops, NEST and Brian2", SimulateConfig, "bench_simulate"),
+    Benchmark("train", "training and inference beside floors and frameworks", TrainConfig, "bench_train"),
 )  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def usage() -> str:
             "",
             "Measures speed and memory. Every contender runs in a process of its own, and all take turns; what they",
             "compute is compared first, and no figure is shown for one that computes something else. Peers take part",
-            "where they are installed. Writes summary.json, a picture and a page to runs/<name>/.",
+            "where they are installed. Writes summary.json to runs/<name>/.",
             "",
             "benchmarks:",
             *(f"  {benchmark.name:<{width}}  {benchmark.summary}" for benchmark in BENCHMARKS),

@@ -1,0 +1,173 @@
+"""What contenders that train share: the same input, weights, loss and optimiser; they differ in the neuron."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import time
+from collections.abc import Callable
+from typing import Any
+
+DECAY = 0.875
+SIDE = 32
+# Standard deviations of weights: hidden layers are 1 to 5 % dense.
+SPREAD = {"mlp": (0.034, 0.06, 0.06), "recurrent": (0.08, 0.028, 0.02), "conv": (0.26, 0.17, 0.02)}
+
+
+def drawn(spec: dict[str, Any]) -> dict[str, Any]:
+    """Input, gradient or labels, and weights, from one generator of NumPy."""
+    numpy = importlib.import_module("numpy")
+    random, kind, sizes = numpy.random.default_rng(0), spec["kind"], spec["sizes"]
+    shape = (spec["steps"], spec["batch"], sizes[0], *((SIDE, SIDE) if kind == "conv" else ()))
+    if kind == "neurons":
+        x, grad = random.uniform(-0.6, 0.95, shape), random.standard_normal(shape)
+        return {"x": x.astype(numpy.float32), "grad": grad.astype(numpy.float32), "weights": []}
+    shapes: list[tuple[int, ...]] = [(after, before) for before, after in itertools.pairwise(sizes)]
+    if kind == "recurrent":
+        shapes = [(sizes[1], sizes[0]), (sizes[1], sizes[1]), (sizes[2], sizes[1])]
+    elif kind == "conv":
+        shapes = [(sizes[1], sizes[0], 3, 3), (sizes[2], sizes[1], 3, 3), (sizes[3], sizes[2] * (SIDE // 4) ** 2)]
+    x = (random.random(shape, dtype=numpy.float32) < spec["density"]).astype(numpy.float32)
+    labels = random.integers(0, sizes[-1], spec["batch"])
+    drawn = zip(shapes, SPREAD[kind], strict=True)
+    return {"x": x, "labels": labels, "weights": [
+        (random.standard_normal(s) * spread).astype(numpy.float32) for s, spread in drawn
+    ]}  # fmt: skip
+
+
+class Frame:
+    """A framework on one workload: it supplies ``lif`` and ``recurrent``.
+
+    ``scale`` is what its input must be multiplied by, where its neuron divides by it; ``axis`` is where time is.
+    """
+
+    scale, axis = 1.0, 0
+
+    def __init__(self, spec: dict[str, Any]) -> None:
+        self.torch: Any = importlib.import_module("torch")
+        self.spec, data = spec, drawn(spec)
+        self.spikes: list[Any] = []
+        self.x = self.layout(self.torch.from_numpy(data["x"]))
+        if spec["kind"] == "neurons":
+            self.x = (self.x * self.scale).requires_grad_()
+            self.grad = self.layout(self.torch.from_numpy(data["grad"]))
+        else:
+            self.labels = self.torch.from_numpy(data["labels"])
+        # The last weights of two nets lead to no neuron.
+        last = {"recurrent": 2, "conv": 2}.get(spec["kind"], 3)
+        self.scales = [self.scale if k < last else 1.0 for k in range(len(data["weights"]))]
+        self.weights = [
+            self.torch.nn.Parameter(self.torch.from_numpy(w) * s)
+            for w, s in zip(data["weights"], self.scales, strict=True)
+        ]
+        self.build()
+        self.optimiser: Any = self.torch.optim.Adam(self.weights, lr=1e-5) if self.weights else None
+
+    def lif(self) -> Callable[[Any], Any]:
+        """A function from an input sequence to spikes."""
+        raise RuntimeError("a framework has to supply it")
+
+    def recurrent(self, w_in: Any, w_rec: Any) -> Callable[[Any], Any]:
+        """The same with weights into the layer and within it."""
+        raise RuntimeError("a framework has to supply it")
+
+    def build(self) -> None:
+        """Make what :meth:`output` needs."""
+        kind = self.spec["kind"]
+        if kind == "recurrent":
+            self.layers = [self.recurrent(*self.weights[:2])]
+        else:
+            self.layers = [self.lif() for _ in range({"neurons": 1, "conv": 2}.get(kind, 3))]
+
+    def layout(self, x: Any) -> Any:
+        """Time first, or the batch first."""
+        return x.transpose(0, 1).contiguous() if self.axis else x
+
+    def kept(self, spikes: Any) -> Any:
+        """Note what is compared."""
+        self.spikes.append(spikes)
+        return spikes
+
+    def output(self, x: Any) -> Any:
+        """Spikes of the neurons alone; of a net the values that the loss takes."""
+        functional, kind = self.torch.nn.functional, self.spec["kind"]
+        self.spikes = []
+        if kind == "neurons":
+            return self.kept(self.layers[0](x))
+        if kind == "recurrent":
+            return functional.linear(self.kept(self.layers[0](x)).sum(self.axis), self.weights[2])
+        lead = x.shape[:2]
+        for layer, weight in zip(self.layers, self.weights, strict=False):
+            if kind == "mlp":
+                x = self.kept(layer(functional.linear(x, weight)))
+            else:
+                x = functional.conv2d(x.flatten(0, 1), weight, padding=1).unflatten(0, lead)
+                x = functional.avg_pool2d(self.kept(layer(x)).flatten(0, 1), 2).unflatten(0, lead)
+        if kind == "mlp":
+            return x.sum(self.axis)
+        return functional.linear(x.flatten(2), self.weights[2]).mean(self.axis)
+
+    def call(self) -> None:
+        """What is measured."""
+        mode = self.spec["mode"]
+        if mode == "infer":
+            with self.torch.no_grad():
+                self.output(self.x)
+        elif mode == "both":
+            self.torch.autograd.grad(self.output(self.x), self.x, self.grad)
+        else:
+            self.optimiser.zero_grad(set_to_none=True)
+            self.torch.nn.functional.cross_entropy(self.output(self.x), self.labels).backward()
+            self.optimiser.step()
+        self.spikes = []
+
+    def compared(self) -> dict[str, Any]:
+        """Spikes of all layers, time first, and gradients, as arrays of NumPy."""
+        mode, functional = self.spec["mode"], self.torch.nn.functional
+        if mode == "infer":
+            with self.torch.no_grad():
+                self.output(self.x)
+            grads: dict[str, Any] = {}
+        elif mode == "both":
+            (grad,) = self.torch.autograd.grad(self.output(self.x), self.x, self.grad)
+            grads = {"gradient of x": self.layout(grad * self.scale)}
+        else:
+            loss = functional.cross_entropy(self.output(self.x), self.labels)
+            found = zip(self.torch.autograd.grad(loss, self.weights), self.scales, strict=True)
+            grads = {f"gradient {k}": grad * scale for k, (grad, scale) in enumerate(found)}
+        last = len(self.spikes)
+        spikes = {f"spikes {last - k}": self.layout(s.detach()) for k, s in enumerate(self.spikes)}
+        return {name: value.numpy() for name, value in {**spikes, **grads}.items()}
+
+
+def started(frame: type[Frame], spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
+    """Facts and actions of a contender."""
+    torch: Any = importlib.import_module("torch")
+    torch.set_num_threads(spec["threads"])
+    made = frame(spec)
+
+    def compared() -> None:
+        importlib.import_module("numpy").savez(spec["file"], **made.compared())
+
+    def first() -> dict[str, float]:
+        begun = time.perf_counter()
+        made.call()
+        return {"first": time.perf_counter() - begun}
+
+    def turn() -> dict[str, float]:
+        times: list[float] = []
+        while sum(times) < spec["seconds"] or len(times) < 2:
+            begun = time.perf_counter()
+            made.call()
+            times.append(time.perf_counter() - begun)
+        return {"wall": sorted(times)[len(times) // 2]}
+
+    return {}, {"compare": compared, "first": first, "run": turn}
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of torch and of ``packages``, which are imported."""
+    metadata = importlib.import_module("importlib.metadata")
+    for name in packages:
+        importlib.import_module(name)
+    return {name.split(".")[0]: metadata.version(name.split(".")[0]) for name in ("torch", *packages)}

@@ -1,0 +1,124 @@
+"""``spikeloom bench train``: training and inference beside floors and peers."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import BenchError
+from .config import TrainConfig
+from .parity import difference
+from .process import Contender, has_module
+from .rounds import Say, take_turns
+from .workloads import TASKS, Task
+
+OURS, REFERENCE = "spikeloom", "loop in torch"
+PEERS = {"snnTorch": "snntorch", "SpikingJelly": "spikingjelly", "Norse": "norse", "Sinabs": "sinabs"}
+# glibc: nothing that is freed goes back to the system. Page faults else take half of the floor's time.
+_KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
+
+
+def interpreters(config: TrainConfig) -> dict[str, str]:
+    """The interpreter of each peer that is there. Raises :class:`BenchError` where one is given and has none."""
+    python = config.peers or sys.executable
+    found = {peer: python for peer, module in PEERS.items() if has_module(python, module)}
+    if config.peers and not found:
+        raise BenchError(f"{python} has none of the peers", expected=", ".join(PEERS.values()))
+    return found
+
+
+def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -> dict[str, Any]:
+    """Compare, then measure: rounds, first call, and memory of every contender whose spikes and gradients are right.
+
+    Raises :class:`BenchError` where spikeloom's own are not.
+    """
+    spec = {**dataclasses.asdict(task), "threads": config.threads, "seconds": config.seconds}
+    if config.batch:
+        spec["batch"] = min(config.batch, task.batch)
+    names = {OURS: "spikeloom_training", REFERENCE: "reference_training"}
+    names |= {peer: f"{PEERS[peer]}_training" for peer in peers}
+    env = _KEEP if config.keep_memory else {}
+    refused, failed = compared(task.name, spec, names, peers, say)
+    for label, why in {**refused, **failed}.items():
+        if label in (OURS, REFERENCE):
+            raise BenchError(f"{task.name}: {label} {why}", mend="Nothing is measured.")
+    wanted = {f"floor, {kind}": ("floor_training", {**spec, "floor": kind}) for kind in floors(task)}
+    wanted |= {label: (name, spec) for label, name in names.items() if label not in {**refused, **failed}}
+    rows: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+        started: list[tuple[Contender, float | None, float]] = []
+        for label, (name, given) in wanted.items():
+            say(f"{task.name}: {label} starts")
+            cache = stack.enter_context(tempfile.TemporaryDirectory()) if config.fresh_cache else ""
+            own = {**env, "OMP_NUM_THREADS": str(config.threads), **({"SPIKELOOM_CACHE": cache} if cache else {})}
+            contender = stack.enter_context(Contender(label, name, given, python=peers.get(label, ""), env=own))
+            before = contender.ask("reset")["resident"]
+            started.append((contender, before, contender.ask("first")["first"]))
+            contender.ask("reset")
+        turns, lost = take_turns([c for c, *_ in started], config.rounds, "run", lambda t: say(f"{task.name}, {t}"))
+        for contender, before, first in started:
+            if contender.label in turns:
+                rows[contender.label] = _row(contender, turns[contender.label], before, first)
+    others = [turn["others"] for answers in turns.values() for turn in answers if turn["others"] is not None]
+    busy = round(sum(others) / len(others), 2) if others else None
+    return {
+        "batch": spec["batch"],
+        "contenders": rows,
+        "refused": refused,
+        "failed": failed | lost,
+        "other_work_cores": busy,
+    }
+
+
+def floors(task: Task) -> tuple[str, ...]:
+    """The kinds of floors of a workload; the fastest is the one."""
+    return {"neurons": ("bytes",), "mlp": ("merged",)}.get(task.kind, ("merged", "steps"))
+
+
+def compared(
+    title: str, spec: Mapping[str, Any], names: Mapping[str, str], peers: Mapping[str, str], say: Say
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Who computes something else, and who fails, and why; in processes that measure nothing."""
+    refused: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for label, name in names.items():
+            say(f"{title}: {label} is compared")
+            file = Path(folder) / f"{name}.npz"
+            try:
+                with Contender(label, name, {**spec, "file": str(file)}, python=peers.get(label, "")) as contender:
+                    contender.ask("compare")
+                with np.load(file, allow_pickle=False) as arrays:
+                    found[label] = dict(arrays)
+                file.unlink()
+            except BenchError as error:
+                failed[label] = str(error)
+    for label, arrays in found.items():
+        if REFERENCE in found and (why := difference(arrays, found[REFERENCE])):
+            refused[label] = f"computes something else: {why}"
+    return refused, failed
+
+
+def _row(
+    contender: Contender, turns: Sequence[Mapping[str, Any]], before: float | None, first: float
+) -> dict[str, Any]:
+    peak = contender.ask("memory")["peak"]
+    return {
+        "wall_s": [turn["wall"] for turn in turns],
+        "compile_s": contender.facts["compile"],
+        "first_call_s": first,
+        "import_s": contender.facts["import"],
+        "memory_mib": None if None in (peak, before) else peak - (before or 0.0),
+        "versions": contender.facts["versions"],
+    }
+
+
+__all__ = ["OURS", "PEERS", "REFERENCE", "TASKS", "bench", "compared", "floors", "interpreters"]
