@@ -11,7 +11,22 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from . import analyse, energy, errors, fitting, learn, nets, nn, plot, sim, solvers, stimuli, surrogates, units
+    from . import (
+        analyse,
+        energy,
+        errors,
+        fitting,
+        learn,
+        nets,
+        nn,
+        plasticity,
+        plot,
+        sim,
+        solvers,
+        stimuli,
+        surrogates,
+        units,
+    )
     from .check import check_model
     from .coding import decode, encode
     from .data.current_clamp import Recording, load_recording
@@ -71,6 +86,7 @@ if TYPE_CHECKING:
     from .models.declare import draw, gate, input, integral, option, param, state, timer
     from .nn.recording import record
     from .nn.state import State
+    from .plasticity import STDP
     from .simulation import simulate
     from .surrogates import ATan, FastSigmoid, Gaussian, Sigmoid, Triangle
     from .units import Hz, Mohm, ms, mV, nA, nS, pA, pF, second, uA_per_cm2, uF_per_cm2
@@ -83,6 +99,7 @@ _MODULES = {
     "analyse": "analyse",
     "nets": "nets",
     "nn": "nn",
+    "plasticity": "plasticity",
     "plot": "plot",
     "sim": "sim",
     "solvers": "solvers",
@@ -113,6 +130,7 @@ _NAMES = {
     "Experiment": "experiments",
     **dict.fromkeys(_PUBLISHED, "models"),
     "NeuronModel": "models.base",
+    "STDP": "plasticity",
     **dict.fromkeys(("draw", "gate", "input", "integral", "option", "param", "state", "timer"), "models.declare"),
     "record": "nn.recording",
     "State": "nn.state",
@@ -128,12 +146,12 @@ __all__ = [
     "FitzHughNagumo", "GLIF1", "GLIF2", "GLIF3", "GLIF4", "GLIF5", "GapJunction", "Gaussian", "HindmarshRose",
     "HodgkinHuxley", "Hz", "IF", "Izhikevich", "LI", "LIF", "Leak", "Membrane", "Mohm", "MorrisLecar", "NMDA",
     "NeuronModel", "Noisy", "OrnsteinUhlenbeck", "Peak", "QIF", "Rates", "Recording", "Refractory",
-    "Relaxation", "ResetRule", "Sigmoid", "SpikeThreshold", "SpikeloomError", "State", "TraubMiles", "Triangle",
+    "Relaxation", "ResetRule", "STDP", "Sigmoid", "SpikeThreshold", "SpikeloomError", "State", "TraubMiles", "Triangle",
     "TsodyksMarkram", "VoltageThreshold", "WangBuzsaki", "With", "analyse", "backend", "check_model", "decode",
     "draw", "encode", "energy", "errors", "fit", "fitting", "gate", "input", "integral", "last_kernels", "learn",
-    "load_recording", "mV", "math", "ms", "nA", "nS", "nets", "nn", "option", "pA", "pF", "param", "plot", "record",
-    "scan", "second", "sim", "simulate", "solvers", "state", "stimuli", "surrogates", "timer", "uA_per_cm2",
-    "uF_per_cm2", "units",
+    "load_recording", "mV", "math", "ms", "nA", "nS", "nets", "nn", "option", "pA", "pF", "param", "plasticity",
+    "plot", "record", "scan", "second", "sim", "simulate", "solvers", "state", "stimuli", "surrogates", "timer",
+    "uA_per_cm2", "uF_per_cm2", "units",
 ]  # fmt: skip
 
 

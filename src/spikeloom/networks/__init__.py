@@ -13,6 +13,7 @@ from .izhikevich_2003 import Izhikevich2003Config
 from .liquid import LiquidConfig
 from .microcircuit import MicrocircuitConfig
 from .named import NamedNetwork
+from .polychronization import PolychronizationConfig
 from .ring import RingConfig
 from .synfire import SynfireConfig
 
@@ -48,6 +49,12 @@ NETWORKS = (
         "spikeloom.networks.izhikevich_2003_network",
     ),
     NamedNetwork(
+        "polychronization",
+        "1,000 neurons with delays up to 20 ms and plasticity: a slow rhythm becomes a fast one",
+        PolychronizationConfig,
+        "spikeloom.networks.polychronization_network",
+    ),
+    NamedNetwork(
         "microcircuit",
         "four layers of cortex, 77,169 neurons and 299 million synapses at full size (--scale 1)",
         MicrocircuitConfig,
@@ -79,6 +86,6 @@ NETWORKS = (
 
 __all__ = [
     "NETWORKS", "BrunelConfig", "CElegansConfig", "CobaConfig", "CobaHHConfig", "CubaConfig", "NamedNetwork",
-    "Izhikevich2003Config", "LiquidConfig", "MicrocircuitConfig", "NetworkConfig", "RingConfig",
-    "SynfireConfig",
+    "Izhikevich2003Config", "LiquidConfig", "MicrocircuitConfig", "NetworkConfig",
+    "PolychronizationConfig", "RingConfig", "SynfireConfig",
 ]  # fmt: skip

@@ -47,6 +47,7 @@ class Plasticity(Declared, role=True):
     ``limits``      the lowest and the highest weight; what the other methods give is clipped to them
     ==============  ===============================================================================
 
+    What happens at the same time happens in this order: presynaptic spikes, what is periodic, postsynaptic spikes.
     What is not named stays. All methods read the values from just before the spike. A trace of a neuron changes at its
     own spikes only, and for its own reasons.
 

@@ -36,13 +36,13 @@ class PlasticRun:
         return Task(*found, self._post[1], reference.deliver(lists, e.wires, e.plastic, rows))
 
     def after(self) -> Iterator[Task]:
-        """What comes after the neurons of a step: postsynaptic spikes, and what happens once in a while."""
+        """What comes after the neurons of a step: what happens once in a while, then postsynaptic spikes."""
         (lists, bounds), e = self._post, self.edges
-        found = look_back_task(lists, e.wires, e.plastic, self._history, self._strict)
-        yield Task(*found, bounds, reference.look_back(lists, e.wires, e.plastic))
         if e.plastic.period:
             found = periodic_task(e.wires, e.plastic, self._strict)
             yield Task(*found, bounds, reference.periodic(e.wires, e.plastic))
+        found = look_back_task(lists, e.wires, e.plastic, self._history, self._strict)
+        yield Task(*found, bounds, reference.look_back(lists, e.wires, e.plastic))
 
     def sample(self, recorder: EdgeRecorder, rows: np.ndarray, first: int) -> Task:
         """Samples of ``recorder``; each part has those of its own targets."""
