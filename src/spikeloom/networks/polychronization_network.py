@@ -113,7 +113,7 @@ def _between(config: PolychronizationConfig) -> int:
 
 
 def facts(config: PolychronizationConfig, result: Result) -> dict[str, Fact]:
-    """Rates, rhythms in the beginning and in the end, what became of the weights, and polychronous groups."""
+    """Rates, rhythms in the beginning and in the end, and what became of the weights."""
     found = {f"rate of {name}": Fact(after_transient(config, result, name).rate(), "Hz") for name in BOTH}
     usual = (config.excitatory, config.inhibitory, config.contacts, config.longest, config.plastic)
     published = usual == (800, 200, 100, 20, True)
