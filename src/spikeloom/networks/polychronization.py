@@ -29,6 +29,8 @@ class PolychronizationConfig(NetworkConfig):
     """Longest conduction delay of excitatory neurons, in ms: each delay from 1 ms on has as many contacts."""
     plastic: bool = True
     """Whether excitatory weights change."""
+    groups: bool = False
+    """Whether polychronous groups are counted in the end, which takes minutes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

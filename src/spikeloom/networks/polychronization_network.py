@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 
@@ -23,8 +24,10 @@ from .facts import Fact
 from .izhikevich_2003_network import Thalamus
 from .measures import BOTH, after_transient
 from .polychronization import PolychronizationConfig
+from .polychronous_groups import Contacts, polychronous_groups
 
 STRONGEST = 10.0  # mV/ms, of excitatory weights
+_A, _D = {"exc": 0.02, "inh": 0.1}, {"exc": 8.0, "inh": 2.0}  # regular and fast spiking
 _FIRST = {"exc": 6.0, "inh": -5.0}  # weights in the beginning
 _KICK = 20.0  # mV/ms, into one neuron in each ms
 _PART = 10_000.0  # ms in the beginning and in the end whose rhythms are looked at
@@ -45,7 +48,7 @@ def build(config: PolychronizationConfig) -> Network:
     twenty times.
     """
     net = Network(config.dt, config.seed, config.precision)
-    cells = {"exc": Izhikevich(a=0.02, d=8.0), "inh": Izhikevich(a=0.1, d=2.0)}
+    cells = {name: Izhikevich(a=_A[name], d=_D[name]) for name in BOTH}
     sizes = {"exc": config.excitatory, "inh": config.inhibitory}
     made: dict[str, Population] = {}
     for name, cell in cells.items():
@@ -113,7 +116,7 @@ def _between(config: PolychronizationConfig) -> int:
 
 
 def facts(config: PolychronizationConfig, result: Result) -> dict[str, Fact]:
-    """Rates, rhythms in the beginning and in the end, and what became of the weights."""
+    """Rates, rhythms in the beginning and in the end, what became of the weights, and polychronous groups."""
     found = {f"rate of {name}": Fact(after_transient(config, result, name).rate(), "Hz") for name in BOTH}
     usual = (config.excitatory, config.inhibitory, config.contacts, config.longest, config.plastic)
     published = usual == (800, 200, 100, 20, True)
@@ -131,6 +134,8 @@ def facts(config: PolychronizationConfig, result: Result) -> dict[str, Fact]:
     if weights is not None:
         found["weights below a tenth of the strongest"] = Fact(float((weights < 0.1 * STRONGEST).mean()))
         found["weights above nine tenths"] = Fact(float((weights > 0.9 * STRONGEST).mean()))
+        if config.groups:
+            found |= _groups(contacts_of(config, weights), published and result.end >= 5.0 * _HOUR)
     return found
 
 
@@ -138,6 +143,37 @@ def last_weights(result: Result) -> np.ndarray | None:
     """Excitatory weights as they were recorded last, first those to excitatory neurons; None where there are none."""
     records = [result.states[n]["w"].values for n in ("exc to exc", "exc to inh") if n in result.states]
     return np.concatenate([r[-1] for r in records]) if records and all(len(r) for r in records) else None
+
+
+def contacts_of(config: PolychronizationConfig, weights: np.ndarray) -> Contacts:
+    """All contacts, as the search for polychronous groups takes them, with the excitatory ``weights`` of
+    :func:`last_weights`."""
+    sources, targets, delays = contacts(config)
+    to_exc = targets < config.excitatory
+    excitatory = np.empty(len(sources))
+    excitatory[to_exc], excitatory[~to_exc] = np.split(weights, [int(to_exc.sum())])
+    from_inh, to = inhibitory_contacts(config)
+    sizes = config.excitatory, config.inhibitory
+    return Contacts(
+        np.concatenate([sources, from_inh + config.excitatory]), np.concatenate([targets, to]),
+        np.concatenate([delays, np.ones(len(to), np.int64)]),
+        np.concatenate([excitatory, np.full(len(to), _FIRST["inh"])]), config.excitatory,
+        np.repeat([_A[name] for name in BOTH], sizes), np.repeat([_D[name] for name in BOTH], sizes),
+    )  # fmt: skip
+
+
+def _groups(of: Contacts, published: bool) -> dict[str, Fact]:
+    """Polychronous groups of the network, and of one with its weights dealt out anew among contacts of a kind."""
+    weights, excites = of.weights.copy(), of.sources < of.excitatory
+    for kind in (excites & (of.targets < of.excitatory), excites & (of.targets >= of.excitatory)):
+        weights[kind] = np.random.default_rng(0).permutation(weights[kind])
+    dealt = dataclasses.replace(of, weights=weights)
+    known = {"polychronous groups": (of, 1973.0), "polychronous groups, weights dealt out anew": (dealt, 211.0)}
+    source = "the author's page, one network after 18,000 s"
+    return {
+        name: Fact(float(len(polychronous_groups(network))), published=figure if published else None, source=source)
+        for name, (network, figure) in known.items()
+    }
 
 
 def _from_to(value: float, low: float, high: float) -> Fact:
@@ -156,4 +192,4 @@ def _share(trains: SpikeTrains) -> float:
     return float(power[(frequencies >= 30) & (frequencies <= 70)].sum() / power[frequencies <= 200].sum())
 
 
-__all__ = ["STRONGEST", "build", "contacts", "facts", "inhibitory_contacts", "last_weights", "rule"]
+__all__ = ["STRONGEST", "build", "contacts", "contacts_of", "facts", "inhibitory_contacts", "last_weights", "rule"]
