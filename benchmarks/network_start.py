@@ -13,22 +13,12 @@ import sys
 import tempfile
 import time
 
-import networks
-
-import spikeloom as sl
+from spikeloom.bench.contenders.spikeloom_networks import NETWORKS
 
 
 def first_step() -> float:
     """Seconds of the first step of COBA."""
-    lif = sl.LIF(tau=20.0, v_rest=-60.0, v_threshold=-50.0, v_reset=-60.0, r=0.1, reset_mechanism="value")
-    net = sl.sim.Network(dt=0.1, seed=1)
-    both = [net.population(sl.Refractory(lif, t_ref=5.0), size, name) for name, size in (("exc", 3200), ("inh", 800))]
-    ways = (sl.Conductance(sl.Exponential(tau=5.0), e=0.0), sl.Conductance(sl.Exponential(tau=10.0), e=-80.0))
-    for post in both:
-        post.set(v=sl.sim.uniform(-60.0, -50.0))
-        net.inject(post, 200.0)
-        for pre, weight, synapse in zip(both, (6.0, 67.0), ways, strict=True):
-            net.connect(pre, post, sl.sim.fixed_probability(0.02), weight=weight, delay=0.1, synapse=synapse)
+    net = NETWORKS["coba"](4000)
     start = time.perf_counter()
     net.run(0.1, threads=1)
     return time.perf_counter() - start
@@ -36,9 +26,9 @@ def first_step() -> float:
 
 def memory() -> float:
     """MiB at most above what a small network of the kind took."""
-    networks.cuba(200, 1, 10.0)()
+    NETWORKS["cuba"](250).run(10.0, threads=1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    networks.cuba(100_000, 1, 100.0)()
+    NETWORKS["cuba"](100_000).run(100.0, threads=1)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 

@@ -35,6 +35,8 @@ class SimulateConfig(BenchConfig):
     """Which networks."""
     threads: tuple[int, ...] = (1, 2)
     """Numbers of threads, each a contender of its own; plain loops have one."""
+    gpu: bool = False
+    """Whether our networks run on a CUDA device too, as a contender of its own."""
     span: float = 1000.0
     """Simulated ms of a round."""
     settle: float = 200.0

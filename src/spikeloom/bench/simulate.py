@@ -64,13 +64,15 @@ def _contenders(
 ) -> Iterator[Contender]:  # fmt: skip
     """Ours first: its rate is what the others are held against."""
     wanted = [(OURS, "spikeloom_networks", "", n) for n in config.threads]
+    wanted += [(f"{OURS}, GPU", "spikeloom_networks", "", 1)] if config.gpu else []
     wanted += [(PLAIN, "plain_networks", "", 1)] if workload.plain else []
     wanted += [(peer, _MODULES[peer][1], python, n) for peer, python in peers.items() for n in config.threads]
     for label, name, python, threads in wanted:
-        label = label if label == PLAIN else f"{label}, {threads}"
+        gpu = label.endswith("GPU")
+        label = label if gpu or label == PLAIN else f"{label}, {threads}"
         spec = {
             "network": workload.kind, "n": config.neurons or workload.n, "threads": threads, "span": config.span,
-            "settle": config.settle,
+            "settle": config.settle, "gpu": gpu,
         }  # fmt: skip
         env = {"OMP_NUM_THREADS": str(threads)}
         if config.fresh_cache:  # one for each: compiling is what a first run pays

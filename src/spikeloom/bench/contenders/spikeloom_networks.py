@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,8 @@ def load() -> dict[str, str]:
 def warm(spec: dict[str, Any]) -> None:
     """Compile what a small network of the kind needs."""
     small = NETWORKS[spec["network"]](max(spec["n"] // 50, 250))
-    small.run(small.dt, threads=spec["threads"])
+    with _device(spec):
+        small.run(small.dt, threads=spec["threads"])
 
 
 def start(spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
@@ -36,7 +38,8 @@ def start(spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], 
     net = NETWORKS[spec["network"]](spec["n"])
     net.prepare()
     built = time.perf_counter()
-    net.run(net.dt, threads=threads)  # compiles kernels that depend on the size
+    with _device(spec):
+        net.run(net.dt, threads=threads)  # compiles kernels that depend on the size
     facts = {
         "build": built - begun,
         "compile": time.perf_counter() - built,
@@ -44,9 +47,14 @@ def start(spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], 
     }
 
     def run(ms: float) -> int:
-        return sum(map(len, net.run(ms, threads=threads).spikes.values()))
+        with _device(spec):
+            return sum(map(len, net.run(ms, threads=threads).spikes.values()))
 
     return facts, actions(spec, run)
+
+
+def _device(spec: dict[str, Any]) -> contextlib.AbstractContextManager[Any]:
+    return sl.backend("gpu" if spec["gpu"] else None)
 
 
 def cuba(n: int) -> sl.sim.Network:
