@@ -15,23 +15,17 @@ with torch's.
 
 from __future__ import annotations
 
-import argparse
 import ctypes
 import functools
 import itertools
 import math
-import os
-import platform
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-import numba
 import numpy as np
 import torch
+from measuring import Tasks, Times, adam_step, against, command, compared, load, measure, peak, peaks, ratio
 
 import spikeloom as sl
 from spikeloom.kernels.spike_conv import conv
@@ -44,8 +38,6 @@ SHAPES = (  # images, channels, outputs, side, kernel, stride
     (64, 16, 16, 64, 3, 1), (256, 32, 64, 16, 3, 2), (512, 32, 10, 16, 3, 1), (256, 64, 64, 16, 1, 1),
     (128, 32, 64, 16, 5, 1), (4, 32, 64, 32, 3, 1),
 )  # fmt: skip
-
-Tasks = dict[str, Callable[[], object]]
 
 
 def keep_memory() -> None:
@@ -119,14 +111,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def training(made: Spiking | Merged, x: torch.Tensor, labels: torch.Tensor) -> Callable[[], object]:
-    optimiser = torch.optim.Adam(made.net.parameters(), lr=1e-5)
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(made.logits(x), labels).backward()
-        optimiser.step()
-
-    return step
+    return adam_step(made.net.parameters(), made.logits, x, labels)
 
 
 def convolutions() -> Callable[[], object]:
@@ -169,30 +154,13 @@ def check() -> None:
         sys.exit("the net does not agree with the reference backend; nothing is measured")
 
 
-clock = time.perf_counter
-
-
-def measure(tasks: Tasks, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each task in interleaved rounds, after two rounds to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    for index in range(-2, rounds):
-        for name in list(tasks)[:: 1 if index % 2 else -1]:
-            start = clock()
-            tasks[name]()
-            if index >= 0:
-                times[name].append(clock() - start)
-    return times
-
-
-def report(title: str, times: dict[str, list[float]], floors: list[str]) -> None:
-    print(f"{title}   (load {os.getloadavg()[0]:.1f})")
+def report(title: str, times: Times, floors: list[str]) -> None:
+    print(f"{title}   ({load()})")
     for name, values in times.items():
         line = f"  {name:16s}{statistics.median(values) * 1e3:8.1f} ms"
         for floor in floors if name not in floors else []:
-            ratios = sorted(a / b for a, b in zip(values, times[floor], strict=True))
-            low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
-            ratio = statistics.median(values) / statistics.median(times[floor])
-            line += f"   {ratio:.2f} of {floor} ({low:.2f} to {high:.2f})"
+            middle, low, high = ratio(values, times[floor])
+            line += f"   {middle:.2f} of {floor} ({low:.2f} to {high:.2f})"
         print(line, flush=True)
 
 
@@ -215,7 +183,7 @@ def train(rounds: int) -> None:
 def parts(rounds: int) -> None:
     """What the forward pass and the whole pass up to each layer take."""
     x, _ = data()
-    made, tasks = list(spiking().children()), dict[str, Callable[[], object]]()
+    made, tasks = list(spiking().children()), Tasks()
 
     def upto(count: int, *, backward: bool) -> None:
         y = sl.nn.Sequential(*made[:count])(x)[0]
@@ -231,86 +199,28 @@ def parts(rounds: int) -> None:
 
 def sweep(rounds: int) -> None:
     print("operator alone, in dense convolutions: forward / forward with the parameters' gradients")
-    for shape in SHAPES:
-        print("  {} x {} -> {}, side {}, kernel {}, stride {}: ".format(*shape), end="")
+    for images, channels, outputs, side, kernel, stride in SHAPES:
+        shape = f"{images} x {channels} -> {outputs}, side {side}, kernel {kernel}, stride {stride}"
+        print(f"  {shape}: ", end="")
         for density in DENSITIES:
-            medians, way = compared(shape, density, rounds)
-            forward, both = medians["ours forward"] / medians["floor forward"], medians["ours"] / medians["floor"]
-            print(f" {density:g}{way}: {forward:.2f}/{both:.2f}", end="", flush=True)
+            layer = torch.nn.Conv2d(channels, outputs, kernel, stride, kernel // 2)
+            x = (torch.rand(images, channels, side, side) < density).float()
+            sides = (stride, stride), (kernel // 2, kernel // 2)
+            tasks = against(conv.spike_conv, torch.nn.functional.conv2d, x, layer.weight, layer.bias, *sides)
+            print(f" {density:g}{compared(tasks, rounds)}", end="", flush=True)
         print()
-    print(f"  (* the dense convolution was chosen; load {os.getloadavg()[0]:.1f})")
-
-
-def compared(shape: tuple[int, ...], density: float, rounds: int) -> tuple[dict[str, float], str]:
-    """Median seconds of the operator and of torch's, and a star where ours took torch's."""
-    images, channels, outputs, side, kernel, stride = shape
-    layer = torch.nn.Conv2d(channels, outputs, kernel, stride, kernel // 2)
-    weight, bias = layer.weight, layer.bias
-    assert bias is not None
-    x = (torch.rand(images, channels, side, side) < density).float()
-    grad = torch.randn_like(layer(x))
-    tasks: Tasks = {}
-    sides = (stride, stride), (kernel // 2, kernel // 2)
-    for name, product in (("floor", torch.nn.functional.conv2d), ("ours", conv.spike_conv)):
-        tasks[f"{name} forward"] = functools.partial(product, x, weight.detach(), bias.detach(), *sides)
-        tasks[name] = lambda p=product: torch.autograd.grad(p(x, weight, bias, *sides), (weight, bias), grad)
-    sl.last_kernels()
-    tasks["ours forward"]()
-    way = "" if any("cpu" in k for k in sl.last_kernels()) else "*"
-    return {name: statistics.median(values) for name, values in measure(tasks, rounds).items()}, way
+    print(f"  (* the dense convolution was chosen; {load()})")
 
 
 def memory(_: int) -> None:
-    for name in NETS:
-        done = subprocess.run([sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True)
-        print(f"  peak memory of W4 above the process: {name:10s} {done.stdout.strip()} MiB")
+    peaks("W4", NETS)
 
 
-def peak(name: str) -> None:
-    """Print how far the third training step's peak is above what the process held before the first one (Linux)."""
+def peak_of(name: str) -> None:
     x, labels = data()
-    step = training(NETS[name](), x, labels)
-    training(NETS[name](), x[:2, :16].contiguous(), labels[:16])()  # loads libraries and the compiler
-    before = _kib("VmRSS")
-    step()
-    Path("/proc/self/clear_refs").write_text("5")
-    for _ in range(3):
-        step()
-    print(f"{(_kib('VmHWM') - before) / 1024:.0f}")
-
-
-def _kib(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    chosen: dict[str, Callable[[int], None]] = {"train": train, "parts": parts, "memory": memory, "sweep": sweep}
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--only", nargs="+", choices=chosen, default=list(chosen))
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--cpu-time", action="store_true")
-    parser.add_argument("--default-allocator", action="store_true")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    if options.cpu_time:
-        global clock
-        clock = time.process_time
-    if options.peak:
-        peak(options.peak)
-        return
-    if not options.default_allocator:
-        keep_memory()
-    versions = f"torch {torch.__version__}, numba {numba.__version__}"
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {clock.__name__}, {versions}"
-    )
-    check()
-    for name in options.only:
-        chosen[name](options.rounds)
+    peak(training(NETS[name](), x, labels), training(NETS[name](), x[:2, :16].contiguous(), labels[:16]))
 
 
 if __name__ == "__main__":
-    main()
+    ways = {"train": train, "parts": parts, "memory": memory, "sweep": sweep}
+    command(__doc__, ways, peak_of, check, allocator=keep_memory)

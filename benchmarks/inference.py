@@ -10,13 +10,12 @@ quoted with the quartiles of the rounds' own ratios. Before anything is timed, s
 
 from __future__ import annotations
 
-import argparse
-import os
 import sys
 from collections.abc import Callable
 
 import torch
-from mlp import BATCH, DENSITY, Floor, Tasks, data, inferring, measure, quoted, spiking
+from measuring import Tasks, command, measure, quoted
+from mlp import BATCH, DENSITY, Floor, data, inferring, spiking
 
 import spikeloom as sl
 
@@ -74,18 +73,5 @@ def densities(rounds: int) -> None:
         report(f"batch 1, input {density:g}", Contenders(data(1, density)[0], 100), rounds * 5)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parts = {"batches": batches, "chunks": chunks, "densities": densities}
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--only", nargs="+", choices=parts, default=list(parts))
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, load {os.getloadavg()[0]:.1f}")
-    for name in options.only:
-        parts[name](options.rounds)
-
-
 if __name__ == "__main__":
-    main()
+    command(__doc__, {"batches": batches, "chunks": chunks, "densities": densities}, rounds=15)

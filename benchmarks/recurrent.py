@@ -13,27 +13,19 @@ layer step by step. Peak memory is that of a process of its own, above what it h
 
 from __future__ import annotations
 
-import argparse
 import math
-import os
-import platform
 import statistics
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import numba
 import torch
+from measuring import Tasks, Times, adam_step, command, load, measure, peak, peaks, quoted, ratio
 
 import spikeloom as sl
 
 INPUTS, SIZE, CLASSES, STEPS, BATCH, DENSITY, BETA = 700, 256, 20, 250, 128, 0.02, 0.875
 SPREAD = {"w_in": 0.08, "w_rec": 0.028, "w_out": 0.02}
-
-Tasks = dict[str, Callable[[], object]]
 
 
 def lif() -> sl.nn.Neuron:
@@ -104,14 +96,7 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def training(net: torch.nn.Module, x: torch.Tensor, labels: torch.Tensor) -> Callable[[], object]:
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-5)
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        torch.nn.functional.cross_entropy(net(x), labels).backward()
-        optimiser.step()
-
-    return step
+    return adam_step(net.parameters(), net, x, labels)
 
 
 def check() -> None:
@@ -133,33 +118,12 @@ def check() -> None:
         sys.exit("the net does not agree with the reference backend; nothing is measured")
 
 
-clock = time.perf_counter
-
-
-def measure(tasks: Tasks, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each task in interleaved rounds, after two rounds to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in tasks}
-    for index in range(-2, rounds):
-        for name in list(tasks)[:: 1 if index % 2 else -1]:
-            start = clock()
-            tasks[name]()
-            if index >= 0:
-                times[name].append(clock() - start)
-    return times
-
-
-def report(title: str, times: dict[str, list[float]]) -> None:
+def report(title: str, times: Times) -> None:
     medians = {name: statistics.median(values) for name, values in times.items()}
     floor = min((name for name in times if name.startswith("floor")), key=lambda name: medians[name])
-    print(f"{title}   (load {os.getloadavg()[0]:.1f}); ratios to the {floor}")
-    for name, values in times.items():
-        ratios = sorted(a / b for a, b in zip(values, times[floor], strict=True))
-        low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
-        print(
-            f"  {name:28s}{medians[name] * 1e3:8.2f} ms  {medians[name] / medians[floor]:5.2f}"
-            f"  (quartiles of rounds {low:.2f} to {high:.2f})",
-            flush=True,
-        )
+    print(f"{title}   ({load()}); ratios to the {floor}")
+    for name in times:
+        print(f"  {name:28s}{quoted(times, name, floor)}", flush=True)
 
 
 def train(rounds: int) -> None:
@@ -219,57 +183,17 @@ def swept(size: int, steps: int, gain: float, rounds: int) -> tuple[float, float
         },
         rounds,
     )
-    return float(layer(x)[0].detach().mean()), statistics.median(times["ours"]) / statistics.median(times["floor"])
+    return float(layer(x)[0].detach().mean()), ratio(times["ours"], times["floor"])[0]
 
 
 def memory(_: int) -> None:
-    for name in NETS:
-        done = subprocess.run([sys.executable, __file__, "--peak", name], capture_output=True, text=True, check=True)
-        print(f"  peak memory of W3 above the process: {name:15s} {done.stdout.strip()} MiB")
+    peaks("W3", NETS)
 
 
-def peak(name: str) -> None:
-    """Print how far three training steps' peak is above what the process held before the first one (Linux)."""
+def peak_of(name: str) -> None:
     x, labels = data()
-    step = training(NETS[name](), x, labels)
-    training(NETS[name](), x[:2, :16].contiguous(), labels[:16])()  # loads libraries and compilers
-    before = _kib("VmRSS")
-    step()
-    Path("/proc/self/clear_refs").write_text("5")
-    for _ in range(3):
-        step()
-    print(f"{(_kib('VmHWM') - before) / 1024:.0f}")
-
-
-def _kib(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    ways: dict[str, Callable[[int], None]] = {"train": train, "parts": parts, "sweep": sweep, "memory": memory}
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--only", nargs="+", choices=ways, default=list(ways))
-    parser.add_argument("--peak", help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--cpu-time", action="store_true", help="for one thread on a busy machine")
-    options = parser.parse_args()
-    if options.cpu_time:
-        global clock
-        clock = time.process_time
-    torch.set_num_threads(options.threads)
-    if options.peak:
-        peak(options.peak)
-        return
-    versions = f"torch {torch.__version__}, numba {numba.__version__}"
-    print(
-        f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, {clock.__name__}, {versions}"
-    )
-    check()
-    for name in options.only:
-        ways[name](options.rounds)
+    peak(training(NETS[name](), x, labels), training(NETS[name](), x[:2, :16].contiguous(), labels[:16]))
 
 
 if __name__ == "__main__":
-    main()
+    command(__doc__, {"train": train, "parts": parts, "sweep": sweep, "memory": memory}, peak_of, check)
