@@ -206,7 +206,7 @@ def test_neurons_step_as_the_scan_does(model: sl.NeuronModel, into: str, size: f
         expected = net(x)
         same(found, expected)
         same(again, net(x, expected[1]))
-    assert 0.001 < float(found[0].abs().mean())
+    assert float(found[0].abs().mean()) > 0.001
 
 
 def test_random_numbers_are_those_of_the_net() -> None:
