@@ -47,7 +47,7 @@ from numba.types import CPointer, float32, float64, int32, int64, uint16, void
 from spikeloom.kernels.compiler import options
 from spikeloom.lang.dialects.numba_calls import fetch_add
 from spikeloom.lang.dialects.numba_intrinsics import flush_denormals, fma, restore_denormals
-from spikeloom.lang.dialects.numba_rows import add_rows, lowest_bit, ones_and_others
+from spikeloom.lang.dialects.numba_rows import add_rows, lowest_bit, mark_row
 from spikeloom.lang.dialects.numba_threads import atomic_load, call_task, pause, pointer, sched_yield
 
 HOW = {**options(strict=True), 'cache': False}"""
@@ -62,32 +62,12 @@ _SUM = """    ELIF width == WIDE:
 _TEXT = '''
 
 @numba.njit(**HOW)
-def bits(x, row, inputs, words, to):
-    """Pack a row of ones and zeros; whether there is anything else in it."""
-    whole, strange = inputs // 64, int64(0)
-    for w in range(whole):
-        ones, others = ones_and_others(x, row + 64 * w)
-        words[to + w] = ones
-        strange |= others
-    if whole * 64 < inputs:
-        last = int64(0)
-        for k in range(inputs - 64 * whole):
-            value = x[row + 64 * whole + k]
-            if value == REAL(1):
-                last |= int64(1) << k
-            elif value != REAL(0):
-                strange = int64(1)
-        words[to + whole] = last
-    return strange != 0
-
-
-@numba.njit(**HOW)
 def pack(s, head, low, high, begin, end, flags):
     x, words = pointer(s[GIVEN], REAL), pointer(s[WORDS], int64)
     for step in range(begin, end):
         for b in range(low, high):
             to = (step * head[BATCH] + b) * s[PER_ROW]
-            if bits(x, step * s[GIVEN_T] + b * s[GIVEN_B], s[INPUTS], words, to):
+            if mark_row(x, step * s[GIVEN_T] + b * s[GIVEN_B], s[INPUTS], words, to)[1]:
                 flags[0] = 1
                 return
 

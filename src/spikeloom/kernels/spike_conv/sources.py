@@ -12,7 +12,7 @@ def source(name: str, width: int) -> str:
 _IMPORTS = """import numba
 from numba.types import CPointer, float32, int32, int64, void
 from spikeloom.kernels.compiler import options
-from spikeloom.lang.dialects.numba_rows import count_bits, lowest_bit, ones_and_others, transpose_tile
+from spikeloom.lang.dialects.numba_rows import lowest_bit, mark_row, transpose_tile
 from spikeloom.lang.dialects.numba_segments import add_segments
 from spikeloom.lang.dialects.numba_streaming import row_buffer
 
@@ -22,26 +22,10 @@ _SOURCES = {
     "mark": """
 @numba.cfunc(void(int64, int64, int64, real, word, place, word), **options(strict=True))
 def mark(begin, end, size, x, words, counts, other):
-    whole, per_row = size // 64, (size + 63) // 64
+    per_row = (size + 63) // 64
     for row in range(begin, end):
-        total, strange = int64(0), int64(0)
-        for w in range(whole):
-            ones, others = ones_and_others(x, row * size + 64 * w)
-            words[row * per_row + w] = ones | others
-            total += count_bits(ones | others)
-            strange |= others
-        if per_row > whole:
-            last = int64(0)
-            for k in range(size - 64 * whole):
-                value = x[row * size + 64 * whole + k]
-                if value != float32(0):
-                    last |= int64(1) << k
-                    if value != float32(1):
-                        strange = int64(1)
-            words[row * per_row + whole] = last
-            total += count_bits(last)
-        counts[row] = total
-        if strange != 0:
+        counts[row], strange = mark_row(x, row * size, size, words, row * per_row)
+        if strange:
             other[0] = 1
 """,
     "values": """

@@ -132,7 +132,7 @@ def source(name: str, width: int) -> str:
 _IMPORTS = """import numba
 from numba.types import CPointer, float32, int32, int64, uint16, void
 from spikeloom.kernels.compiler import options
-from spikeloom.lang.dialects.numba_rows import add_rows, count_bits, lowest_bit, ones_and_others, transpose_tile
+from spikeloom.lang.dialects.numba_rows import add_rows, lowest_bit, mark_row, transpose_tile
 from spikeloom.lang.dialects.numba_streaming import row_buffer
 
 place, real, word = CPointer(uint16), CPointer(float32), CPointer(int64)"""
@@ -141,28 +141,12 @@ _SOURCES = {
     "pack": """
 @numba.cfunc(void(*[int64] * 4, real, word, CPointer(int32), word), **options(strict=True))
 def pack(begin, end, inputs, stride, x, words, counts, other):
-    whole, per_row = inputs // 64, (inputs + 63) // 64
+    per_row = (inputs + 63) // 64
     for row in range(begin, end):
         if other[0] != 0:
             return
-        total, strange = int64(0), int64(0)
-        for w in range(whole):
-            ones, others = ones_and_others(x, row * stride + 64 * w)
-            words[row * per_row + w] = ones
-            total += count_bits(ones)
-            strange |= others
-        if per_row > whole:
-            last = int64(0)
-            for k in range(inputs - 64 * whole):
-                value = x[row * stride + 64 * whole + k]
-                if value == float32(1):
-                    last |= int64(1) << k
-                elif value != float32(0):
-                    strange = int64(1)
-            words[row * per_row + whole] = last
-            total += count_bits(last)
-        counts[row] = total
-        if strange != 0:
+        counts[row], strange = mark_row(x, row * stride, inputs, words, row * per_row)
+        if strange:
             other[0] = 1
 """,
     "arrange": """

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
@@ -20,7 +21,7 @@ from numba.extending import intrinsic
 
 BITS = 64
 TILE = 8
-__all__ = ["BITS", "TILE", "add_rows", "count_bits", "lowest_bit", "ones_and_others", "transpose_tile"]
+__all__ = ["BITS", "TILE", "add_rows", "count_bits", "lowest_bit", "mark_row", "ones_and_others", "transpose_tile"]
 
 # Without this a type checker asks callers for the typing context, which Numba passes.
 _emitter: Callable[..., Any] = intrinsic
@@ -152,3 +153,28 @@ def lowest_bit(typing_context: Any, word: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), code
+
+
+@numba.njit(error_model="numpy")
+def mark_row(source, first, size, words, to):
+    """``words[to:]`` with a bit for each of ``source[first : first + size]`` that is not 0.
+
+    Returns how many there are, and whether one of them is not 1.
+    """
+    whole, total, strange = size // BITS, numba.int64(0), numba.int64(0)
+    for w in range(whole):
+        ones, others = ones_and_others(source, first + BITS * w)
+        words[to + w] = ones | others
+        total += count_bits(ones | others)
+        strange |= others
+    if BITS * whole < size:
+        last = numba.int64(0)
+        for k in range(size - BITS * whole):
+            value = source[first + BITS * whole + k]
+            if value != 0:
+                last |= numba.int64(1) << k
+                if value != 1:
+                    strange = numba.int64(1)
+        words[to + whole] = last
+        total += count_bits(last)
+    return total, strange != 0
