@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from ..errors import BackendError
 from .backends import note_kernel
 from .cache import load
 from .memory import uninitialised
+from .operators import no_second_derivative, operator
 from .threads import over_blocks
 
 _MOST = 64  # numbers of a square: they are written out one by one in the kernel
@@ -85,14 +85,6 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None]:
     return pool_backward_op(grad, *ctx.how), None
 
 
-def _second_backward(ctx: Any, *_: Any) -> Any:
-    raise BackendError(
-        "the average over squares has first derivatives only",
-        got="a derivative of its gradient",
-        mend='Run the net within sl.backend("reference"), which can be differentiated any number of times.',
-    )
-
-
 @functools.cache
 def _kernel(name: str, high: int, wide: int) -> Callable[..., None]:
     signature = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4, *[ctypes.c_void_p] * 2)
@@ -147,15 +139,8 @@ SPREAD
 """,
 }
 
-# Not torch.library.custom_op, whose first call imports torch's compiler.
-_library = torch.library.Library("spikeloom", "FRAGMENT")
-_library.define("avg_pool(Tensor x, int[] kernel) -> Tensor")
-_library.define("avg_pool_backward(Tensor grad, int[] size, int[] kernel) -> Tensor")
-_library.impl("avg_pool", _pool, "CompositeExplicitAutograd")
-_library.impl("avg_pool_backward", _pool_backward, "CompositeExplicitAutograd")
-torch.library.register_fake("spikeloom::avg_pool", _fake_pool, lib=_library)
-torch.library.register_fake("spikeloom::avg_pool_backward", _fake_pool_backward, lib=_library)
-torch.library.register_autograd("spikeloom::avg_pool", _backward, setup_context=_keep, lib=_library)
-torch.library.register_autograd("spikeloom::avg_pool_backward", _second_backward, lib=_library)
-pool_op = torch.ops.spikeloom.avg_pool.default
-pool_backward_op = torch.ops.spikeloom.avg_pool_backward.default
+pool_op = operator("avg_pool(Tensor x, int[] kernel) -> Tensor", _pool, _fake_pool, _backward, _keep)
+pool_backward_op = operator(
+    "avg_pool_backward(Tensor grad, int[] size, int[] kernel) -> Tensor",
+    _pool_backward, _fake_pool_backward, no_second_derivative("the average over squares"),
+)  # fmt: skip

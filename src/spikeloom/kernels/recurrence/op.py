@@ -9,8 +9,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from ...errors import BackendError
 from ..backends import note_kernel
+from ..operators import no_second_derivative
 from ..program import SPIKE
 from ..scan.op import Layout, contiguous, empty, layout_of, summed_over_batch
 from ..scan.plan import ADJOINT
@@ -157,13 +157,7 @@ class _Gradient(torch.autograd.Function):
         by_weight = weight_gradient(words, counts, given) if to_weight else None
         return given, by_weight, *rest
 
-    @staticmethod
-    def backward(ctx: Any, *_: Any) -> Any:
-        raise BackendError(
-            "the fused recurrence has first derivatives only",
-            got="a derivative of its gradient",
-            mend='Run the model within sl.backend("reference"), which can be differentiated any number of times.',
-        )
+    backward = staticmethod(no_second_derivative("the fused recurrence"))
 
 
 _differentiated = cast(Callable[..., tuple[torch.Tensor, ...]], _Gradient.apply)  # torch gives it no type

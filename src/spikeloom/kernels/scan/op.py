@@ -9,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from ...errors import BackendError
 from ...lang.graph import Graph
 from ..backends import note_kernel
 from ..memory import uninitialised
+from ..operators import LIBRARY, no_second_derivative, operator
 from ..program import NEXT, SHOWN, SPIKE, STATE, STREAM, constants_of
 from .plan import ADJOINT, Plan, forward_plan, training_plan
 
@@ -204,31 +204,16 @@ def _scan_autograd(streams: Tensors, states: Tensors, constants: Tensors, *how: 
     return list(_differentiated(how, (len(streams), len(states)), *streams, *states, *constants))
 
 
-def _second_backward(ctx: Any, *_: Any) -> Any:
-    raise BackendError(
-        "the fused scan has first derivatives only",
-        got="a derivative of its gradient",
-        mend='Run the model within sl.backend("reference"), which can be differentiated any number of times.',
-    )
-
-
-# Defined through torch.library.Library and not torch.library.custom_op, whose first call imports torch's compiler
-# (some seconds that most users never need).
-_library = torch.library.Library("spikeloom", "DEF")
 _HOW = "str text, str recorded, bool[] wanted, str label, str backend, bool strict"
-_library.define(f"scan(Tensor[] streams, Tensor[] states, Tensor[] constants, {_HOW}) -> Tensor[]")
-_library.define(
-    "scan_backward(Tensor[] grad_rows, Tensor[] grad_finals, Tensor[] saved, Tensor[] streams, Tensor[] constants, "
-    f"int steps, {_HOW}) -> Tensor[]"
+scan_op = operator(
+    f"scan(Tensor[] streams, Tensor[] states, Tensor[] constants, {_HOW}) -> Tensor[]", _scan, _fake_scan
 )
-_library.impl("scan", _scan, "CompositeExplicitAutograd")
-_library.impl("scan_backward", _scan_backward, "CompositeExplicitAutograd")
-torch.library.register_fake("spikeloom::scan", _fake_scan, lib=_library)
-torch.library.register_fake("spikeloom::scan_backward", _fake_scan_backward, lib=_library)
-_library.impl("scan", _scan_autograd, "Autograd")
-torch.library.register_autograd("spikeloom::scan_backward", _second_backward, lib=_library)
-scan_op = torch.ops.spikeloom.scan.default
-scan_backward_op = torch.ops.spikeloom.scan_backward.default
+LIBRARY.impl("scan", _scan_autograd, "Autograd")
+scan_backward_op = operator(
+    "scan_backward(Tensor[] grad_rows, Tensor[] grad_finals, Tensor[] saved, Tensor[] streams, Tensor[] constants, "
+    f"int steps, {_HOW}) -> Tensor[]",
+    _scan_backward, _fake_scan_backward, no_second_derivative("the fused scan"),
+)  # fmt: skip
 
 
 def _implementation(backend: str) -> Any:

@@ -12,12 +12,11 @@ import torch
 from ..cache import load
 from ..memory import uninitialised
 from ..threads import over_blocks
+from ..widths import WIDEST, power_of_two, width_of
 from .shape import ConvShape
 from .sources import source
 
-_WIDEST = 64  # outputs that are summed at once, in registers
 _LANES = 64  # what over_blocks divides by
-_CACHE = 2**18  # bytes: half of a small second-level cache
 _GROUPS = 16  # of images, whose weight gradients are summed apart: whatever the threads, the same sums
 _MOST_SUMS = 2**24  # bytes of all groups' weight gradients
 _ADDRESS, _INT = ctypes.c_void_p, ctypes.c_int64
@@ -50,7 +49,7 @@ def values(planes: torch.Tensor, words: torch.Tensor, starts: torch.Tensor) -> t
 def forward(sparse: Sparse, weight: torch.Tensor, bias: torch.Tensor | None, shape: ConvShape) -> torch.Tensor:
     """The convolution ``[N, O, H', W']`` of sparse input (words, starts, values; no values: all are 1)."""
     words, starts, given = sparse
-    width = _power(min(shape.outputs, _WIDEST))
+    width = power_of_two(min(shape.outputs, WIDEST))
     table, start = _table(weight, width), torch.zeros(-(-shape.outputs // width) * width)
     if bias is not None:
         start[: shape.outputs] = bias
@@ -71,7 +70,7 @@ def weight_gradient(sparse: Sparse, grad: torch.Tensor, shape: ConvShape) -> tup
     """Gradients of weights ``[O, C, KH, KW]`` and bias ``[O]``; ``grad`` is contiguous ``[N, O, H', W']``."""
     words, starts, given = sparse
     lanes = _Lanes(shape)
-    width = _gradient_width(shape.outputs, lanes.rows)
+    width = width_of(shape.outputs, lanes.rows)
     blocks, taps = -(-shape.outputs // width), shape.kernel[0] * shape.kernel[1]
     size = blocks * taps * shape.channels * width
     groups = min(_GROUPS, shape.batch, max(_MOST_SUMS // (4 * size), 2))
@@ -145,16 +144,6 @@ def _table(weight: torch.Tensor, width: int) -> torch.Tensor:
     blocks = -(-outputs // width)
     padded = torch.nn.functional.pad(weight, (0, 0, 0, 0, 0, 0, 0, blocks * width - outputs))
     return padded.reshape(blocks, width, channels, *kernel).permute(0, 3, 4, 2, 1).contiguous()
-
-
-def _gradient_width(outputs: int, rows: int) -> int:
-    """How many outputs to sum at once: the gradients of an image should stay in the cache."""
-    fitting = max(_CACHE // (4 * rows), 16)
-    return min(_WIDEST, _power(outputs), 1 << (fitting.bit_length() - 1))
-
-
-def _power(number: int) -> int:
-    return 1 << (max(number, 8) - 1).bit_length()
 
 
 _ARGUMENTS = {

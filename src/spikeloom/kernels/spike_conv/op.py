@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from ...errors import BackendError
 from ..backends import note_kernel
+from ..operators import no_second_derivative, operator
 from . import reference
 from .shape import ConvShape
 
@@ -95,26 +95,12 @@ def _input_gradient(grad: torch.Tensor, weight: torch.Tensor, shape: ConvShape) 
     return torch.nn.functional.conv_transpose2d(grad, weight, None, shape.stride, shape.padding, rest)
 
 
-def _second_backward(ctx: Any, *_: Any) -> Any:
-    raise BackendError(
-        "the convolution of sparse input has first derivatives only",
-        got="a derivative of its gradient",
-        mend='Run the net within sl.backend("reference"), which can be differentiated any number of times.',
-    )
-
-
-# Not torch.library.custom_op, whose first call imports torch's compiler.
-_library = torch.library.Library("spikeloom", "FRAGMENT")
 _LISTED, _HOW = "Tensor words, Tensor starts, Tensor values", "int[] stride, int[] padding"
-_library.define(f"spike_conv(Tensor x, {_LISTED}, Tensor weight, Tensor? bias, {_HOW}) -> Tensor")
-_library.define(
-    f"spike_conv_weight_gradient({_LISTED}, Tensor grad, int[] images, int[] weight, {_HOW}) -> (Tensor, Tensor)"
-)
-_library.impl("spike_conv", _conv, "CompositeExplicitAutograd")
-_library.impl("spike_conv_weight_gradient", _weight_gradient, "CompositeExplicitAutograd")
-torch.library.register_fake("spikeloom::spike_conv", _fake_conv, lib=_library)
-torch.library.register_fake("spikeloom::spike_conv_weight_gradient", _fake_weight_gradient, lib=_library)
-torch.library.register_autograd("spikeloom::spike_conv", _backward, setup_context=_keep, lib=_library)
-torch.library.register_autograd("spikeloom::spike_conv_weight_gradient", _second_backward, lib=_library)
-conv_op = torch.ops.spikeloom.spike_conv.default
-weight_gradient_op = torch.ops.spikeloom.spike_conv_weight_gradient.default
+conv_op = operator(
+    f"spike_conv(Tensor x, {_LISTED}, Tensor weight, Tensor? bias, {_HOW}) -> Tensor",
+    _conv, _fake_conv, _backward, _keep,
+)  # fmt: skip
+weight_gradient_op = operator(
+    f"spike_conv_weight_gradient({_LISTED}, Tensor grad, int[] images, int[] weight, {_HOW}) -> (Tensor, Tensor)",
+    _weight_gradient, _fake_weight_gradient, no_second_derivative("the convolution of sparse input"),
+)  # fmt: skip

@@ -12,12 +12,11 @@ import torch
 from ..cache import load
 from ..memory import uninitialised
 from ..threads import over_blocks
+from ..widths import CACHE, WIDEST, power_of_two, width_of
 
 BITS = 64
 MOST = 2**16 - 1  # inputs: places are held in 16 bits
-_WIDEST = 64  # outputs that are summed at once, in registers
 _LANES = 64  # what over_blocks divides by
-_CACHE = 2**18  # bytes: half of a small second-level cache
 _AHEAD = 256  # rows whose spikes are listed before they are summed
 _ADDRESS, _INT = ctypes.c_void_p, ctypes.c_int64
 
@@ -31,7 +30,7 @@ def pack(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     words = uninitialised((rows, -(-inputs // BITS)), torch.int64, x.device)
     counts = torch.empty(rows, dtype=torch.int32)
     other = torch.zeros(1, dtype=torch.int64)
-    kernel = _kernel("pack", _WIDEST)
+    kernel = _kernel("pack", WIDEST)
     addresses = [t.data_ptr() for t in (x, words, counts, other)]
     over_blocks(lambda begin, end: kernel(begin, end, inputs, x.stride(0), *addresses), rows, inputs)
     if int(other):
@@ -42,7 +41,7 @@ def pack(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 def forward(words: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
     """``x W^T + b`` as ``[R, O]`` for packed ``x``, weights ``[O, N]`` and bias ``[O]``."""
     rows, (outputs, inputs) = words.shape[0], weight.shape
-    width = _width(inputs, outputs)
+    width = width_of(outputs, inputs)
     blocks = -(-outputs // width)
     table = uninitialised((blocks, inputs, width), torch.float32, words.device)
     start = torch.zeros(blocks * width)
@@ -72,8 +71,8 @@ def weight_gradient(
     rows, outputs = grad.shape
     if not rows:
         return grad.new_zeros((outputs, inputs)), grad.new_zeros(outputs)
-    width = min(_WIDEST, _power(outputs))
-    chunk = _CACHE // (4 * width)
+    width = min(WIDEST, power_of_two(outputs))
+    chunk = CACHE // (4 * width)
     chunks = -(-rows // chunk)
     firsts = np.zeros(chunks + 1, np.int64)
     np.cumsum(np.add.reduceat(counts.numpy(), range(0, rows, chunk), dtype=np.int64), out=firsts[1:])
@@ -95,16 +94,6 @@ def weight_gradient(
     else:
         over_blocks(lambda begin, end: run(0, blocks, begin, end), inputs, rows * outputs)
     return found, total
-
-
-def _width(inputs: int, outputs: int) -> int:
-    """How many outputs to sum at once: their weights to all inputs should stay in the cache."""
-    fitting = max(_CACHE // (4 * max(inputs, 1)), 16)
-    return min(_WIDEST, _power(outputs), 1 << (fitting.bit_length() - 1))
-
-
-def _power(number: int) -> int:
-    return 1 << (max(number, 8) - 1).bit_length()
 
 
 _ARGUMENTS = {

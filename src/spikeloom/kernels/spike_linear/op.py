@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from ...errors import BackendError
 from ..backends import note_kernel
+from ..operators import no_second_derivative, operator
 from . import reference
 
 Pair = tuple[torch.Tensor, torch.Tensor]
@@ -76,29 +76,12 @@ def _backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
     return grad @ weight if to_x else None, None, None, by_weight, by_bias if to_bias else None
 
 
-def _second_backward(ctx: Any, *_: Any) -> Any:
-    raise BackendError(
-        "the product of spikes and weights has first derivatives only",
-        got="a derivative of its gradient",
-        mend='Run the net within sl.backend("reference"), which can be differentiated any number of times.',
-    )
-
-
-# Not torch.library.custom_op, whose first call imports torch's compiler.
-_library = torch.library.Library("spikeloom", "FRAGMENT")
-_library.define("pack_spikes(Tensor x) -> (Tensor, Tensor)")
-_library.define("spike_linear(Tensor x, Tensor words, Tensor counts, Tensor weight, Tensor? bias) -> Tensor")
-_library.define(
-    "spike_linear_weight_gradient(Tensor words, Tensor counts, Tensor grad, int inputs) -> (Tensor, Tensor)"
-)
-_library.impl("pack_spikes", _pack, "CompositeExplicitAutograd")
-_library.impl("spike_linear", _linear, "CompositeExplicitAutograd")
-_library.impl("spike_linear_weight_gradient", _weight_gradient, "CompositeExplicitAutograd")
-torch.library.register_fake("spikeloom::pack_spikes", _fake_pack, lib=_library)
-torch.library.register_fake("spikeloom::spike_linear", _fake_linear, lib=_library)
-torch.library.register_fake("spikeloom::spike_linear_weight_gradient", _fake_weight_gradient, lib=_library)
-torch.library.register_autograd("spikeloom::spike_linear", _backward, setup_context=_keep, lib=_library)
-torch.library.register_autograd("spikeloom::spike_linear_weight_gradient", _second_backward, lib=_library)
-pack_op = torch.ops.spikeloom.pack_spikes.default
-linear_op = torch.ops.spikeloom.spike_linear.default
-weight_gradient_op = torch.ops.spikeloom.spike_linear_weight_gradient.default
+pack_op = operator("pack_spikes(Tensor x) -> (Tensor, Tensor)", _pack, _fake_pack)
+linear_op = operator(
+    "spike_linear(Tensor x, Tensor words, Tensor counts, Tensor weight, Tensor? bias) -> Tensor",
+    _linear, _fake_linear, _backward, _keep,
+)  # fmt: skip
+weight_gradient_op = operator(
+    "spike_linear_weight_gradient(Tensor words, Tensor counts, Tensor grad, int inputs) -> (Tensor, Tensor)",
+    _weight_gradient, _fake_weight_gradient, no_second_derivative("the product of spikes and weights"),
+)  # fmt: skip
