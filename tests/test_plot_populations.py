@@ -41,12 +41,12 @@ def test_every_spike_is_a_dot_in_the_panel_of_its_group():
 def test_what_is_left_out_is_said():
     figure = sl.plot.raster(result_of(("many", regular(5000, 10_000, 10))), title="big")
     (ax,) = figure.axes
-    # 400 of 5,000 neurons, 250 of their 1,000 spikes each: 100,000 dots.
-    assert len(ax.lines[0].get_xdata()) == 100_000
+    # 400 of 5,000 neurons, 100 of their 1,000 spikes each.
+    assert len(ax.lines[0].get_xdata()) == 40_000
     shown = np.unique(ax.lines[0].get_ydata())  # under their own numbers
     assert (len(shown), shown[0], shown[-1]) == (400, 0, 4999)
     assert ax.get_title(loc="left") == "many (400 of 5,000)"
-    assert figure.get_suptitle() == "big: the last 249.9 of 1000 ms"
+    assert figure.get_suptitle() == "big: the last 99.9 of 1,000 ms"
 
 
 @pytest.mark.parametrize("bin", [0.3, 0.7, 1.0, 5.0])

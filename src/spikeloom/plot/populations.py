@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,19 +18,20 @@ from ._frame import WIDTH, headline, label, new_figure, style
 if TYPE_CHECKING:
     from ..sim.result import Result
 
-_MOST_ROWS, _MOST_DOTS = 400, 100_000  # neurons and spikes of a picture
+_MOST_ROWS = 400  # neurons of a picture
+_MOST_EACH = 100  # spikes of each, on average over a population: more run together, and a rhythm is not seen
 _FEWEST_ROWS, _CROWDED = 10, 20_000
 
 
 def population_raster(result: Result, *, title: str = "") -> Figure:
     """One dot per spike, populations on top of each other; of large ones some neurons, evenly chosen.
 
-    Above 100,000 spikes only the last part of the simulation is shown, and the picture says so. Raises ParameterError
-    for a result without populations.
+    Where neurons of a population fire more than 100 times only the last part of the simulation is shown, and the
+    picture says so. Raises ParameterError for a result without populations.
     """
     rows = _rows({name: trains.size for name, trains in result.spikes.items()})
     dots = {name: _dots(result, name, count) for name, count in rows.items()}
-    begin = _beginning([times for times, _ in dots.values()], result.begin)
+    begin = max([result.begin, *(_beginning(times, _MOST_EACH * rows[name]) for name, (times, _) in dots.items())])
     heights = [max(0.4, 4.0 * count / sum(rows.values())) for count in rows.values()]
     figure = new_figure(WIDTH, 0.7 + sum(heights) + 0.3 * len(heights))
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -47,7 +49,8 @@ def population_raster(result: Result, *, title: str = "") -> Figure:
         ax.yaxis.set_major_locator(MaxNLocator(max(1, round(2.5 * heights[index])), integer=True, min_n_ticks=1))
         label(ax, ylabel="neuron", title=name if rows[name] == size else f"{name} ({rows[name]} of {size:,})")
     axes[-1].set_xlim(begin, result.end)
-    part = f"the last {result.end - begin:.4g} of {result.end - result.begin:g} ms" if begin > result.begin else ""
+    whole = result.end - result.begin
+    part = f"the last {_short(result.end - begin)} of {_short(whole)} ms" if begin > result.begin else ""
     label(axes[-1], xlabel="time (ms)")
     headline(figure, ": ".join(filter(None, [title, part])))
     return figure
@@ -95,10 +98,13 @@ def _dots(result: Result, name: str, count: int) -> tuple[np.ndarray, np.ndarray
     return trains.times[kept], trains.neurons[kept]
 
 
-def _beginning(times: list[np.ndarray], begin: float) -> float:
-    """When the picture begins, so that it has no more spikes than can be seen."""
-    both = np.sort(np.concatenate(times))
-    return float(both[-_MOST_DOTS]) if len(both) > _MOST_DOTS else begin
+def _beginning(times: np.ndarray, most: int) -> float:
+    """When a picture has to begin that shows at ``most`` so many spikes; the times are in order."""
+    return float(times[-most]) if len(times) > most else -math.inf
+
+
+def _short(time: float) -> str:
+    return f"{time:,.0f}" if time >= 1000.0 else f"{time:.4g}"
 
 
 __all__ = ["population_raster", "population_rates"]
