@@ -56,12 +56,14 @@ def population_raster(result: Result, *, title: str = "") -> Figure:
     return figure
 
 
-def population_rates(result: Result, *, bin: object = 5.0, title: str = "") -> Figure:
+def population_rates(result: Result, *, bin: object = None, title: str = "") -> Figure:
     """The rate of each population in bins of ``bin`` ms, in Hz per neuron; what is left after the last is not drawn.
+
+    By default a bin has 5 ms, or in a long run as many times 5 ms as make it at most 1,000 bins.
 
     Raises ParameterError for a result without populations, and a bin that is no positive time.
     """
-    width = plain(bin, ms, "bin")
+    width = 5.0 * max(1, math.ceil((result.end - result.begin) / 5000.0)) if bin is None else plain(bin, ms, "bin")
     if not (isinstance(width, (int, float)) and 0.0 < width < float("inf")):
         raise ParameterError("bin", got=bin, expected="a time > 0 ms")
     count = len(_rows({name: trains.size for name, trains in result.spikes.items()}))
@@ -77,7 +79,7 @@ def population_rates(result: Result, *, bin: object = 5.0, title: str = "") -> F
         label(ax, ylabel="rate (Hz)", title=name)
     axes[-1].set_xlim(result.begin, result.end)
     label(axes[-1], xlabel="time (ms)")
-    headline(figure, title)
+    headline(figure, ": ".join(filter(None, [title, f"rates in bins of {_short(width)} ms"])))
     return figure
 
 
