@@ -11,6 +11,7 @@ import torch
 
 from ..errors import ModelError
 from ..kernels import prepare
+from ..kernels.memory import aligned
 from ..kernels.program import STATE, STREAM, Program, constants_of, program
 from ..kernels.propagate.deliver import Wires
 from ..kernels.propagate.times import interpolated
@@ -97,14 +98,14 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
         longest = max((int(lags.max()) for lags in lagged if lags is not None and lags.size), default=0)
         state = added_state(model, port) if longest == 0 else None
         if state is None:
-            rings[port] = np.zeros((longest + 1, size), dtype)
+            rings[port] = aligned((longest + 1, size), dtype)
         else:
             added[port] = state
     held = dict.fromkeys(i.into for i in parts.injections if i.population is population)
     if both := [into for into in held if into in rings]:
         mend = "Give the model a second input for one of them."
         raise ModelError(f"{population.name}: currents and spikes into one input", got=both[0], mend=mend)
-    coupled = {c.input: np.zeros((1, size), dtype) for c in couplings}
+    coupled = {c.input: aligned((1, size), dtype) for c in couplings}
     solver = population.solver
     base = solver.base if isinstance(solver, Interpolated) else solver
     made = program(model, base, ATan(), (*rings, *held, *coupled))
@@ -142,7 +143,8 @@ def _initial(parts: Parts, population: Population, model: NeuronModel) -> dict[s
         if isinstance(value, Distribution):
             value = value.draw(key_of(parts.seed, f"{population.name}/initial {name}"), population.size)
         numbers = np.broadcast_to(np.asarray(value, np.float64), (population.size,))
-        states[STATE + name] = np.array(numbers, parts.dtype)
+        states[STATE + name] = aligned(numbers.shape, parts.dtype)
+        states[STATE + name][:] = numbers
     return states
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import BackendError, NonFiniteError
 from ..kernels.backends import choose, note_kernel
+from ..kernels.memory import aligned
 from ..kernels.program import SHOWN, STATE, STREAM
 from ..kernels.propagate import reference, sources, times
 from ..kernels.propagate.advance import Arrival, Lists, Stepped, advance_task
@@ -206,7 +207,9 @@ class _Run:
         recent = self.engine.recent[group.name]
         shape, ahead = (len(recent), group.size), self.engine.ahead.get(group.name)
         room = None if ahead is None else np.empty(shape)
-        lists = Lists(np.empty(shape, np.int32), np.zeros((len(recent), self.threads), np.int64), room)
+        lists = Lists(
+            np.empty(shape, np.int32), aligned((len(recent), self.threads, 8), np.dtype(np.int64))[..., 0], room
+        )
         bounds = self.bounds[group.name]
         for slot, neurons in enumerate(recent):
             places = np.searchsorted(neurons, bounds)
@@ -221,7 +224,7 @@ class _Run:
     def _log(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = self.lists[name].neurons.shape[1]
         log = np.empty(self.steps * size, np.int32)
-        return log, np.zeros((self.threads, 8), np.int64), np.zeros((self.steps, self.threads), np.int64)
+        return log, np.zeros((self.threads, 8), np.int64), np.zeros((self.threads, self.steps), np.int64).T
 
     def _logged_spikes(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         log, cursors, made = self._logs[name]
@@ -277,7 +280,7 @@ class _Run:
 
     def _noise(self, name: str, built: BuiltPopulation) -> Iterator[Task]:
         for purpose in built.program.random:
-            rows = np.empty((1, built.population.size), self.engine.parts.dtype)
+            rows = aligned((1, built.population.size), self.engine.parts.dtype)
             self._drawn[name][STREAM + purpose] = rows
             kind = purpose.partition(".")[0]
             key = key_of(self.engine.parts.seed, f"{name}/{purpose}")

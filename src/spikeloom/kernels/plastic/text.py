@@ -185,7 +185,7 @@ def _deliver(steps: Steps, form: Form) -> list[str]:
         "    slot = sent % slots",
         "    for other in range(parts):",
         "        place = slot * width + bounds[other]",
-        "        for k in range(place, place + counts[slot * parts + other]):",
+        "        for k in range(place, place + counts[8 * (slot * parts + other)]):",
         *_indented(spike, 12),
     ]
 
@@ -204,7 +204,7 @@ def _look_back(steps: Steps, form: Form) -> list[str]:
     return [
         "slot = (step - back) % slots",
         "mine = slot * width + begin",
-        "for k in range(mine, mine + counts[slot * parts + part]):",
+        "for k in range(mine, mine + counts[8 * (slot * parts + part)]):",
         "    target = int64(listed[k])",
         *_indented(_target_lines(form, edge_needs | trace_needs), 4),
         "    for c in range(in_starts[target], in_starts[target + 1]):",

@@ -35,7 +35,8 @@ class Arrival:
 class Lists:
     """Spikes of a population in the latest steps: ``neurons`` [slots, N] int32, ``counts`` [slots, parts] int64.
 
-    Part p writes from its first neuron's place on. Of step t the row is ``t % slots``. Where spikes have times of their
+    Part p writes from its first neuron's place on; its counts lie eight numbers apart from those of the next, on a line
+    of the cache of their own. Of step t the row is ``t % slots``. Where spikes have times of their
     own, ``ahead`` [slots, N] float64 says how many ms before the end of the step each was.
     """
 
@@ -162,7 +163,7 @@ class _Module:
             f"    fired = scratch(64, {self.kind})",
             *_unpacked(self.arrays, self.received, self.kind),
             f"    count = advance({parameters})",
-            *(["    pointer(table[4], int64)[slot * table[1] + part] = count"] if self.fires else []),
+            *(["    pointer(table[4], int64)[8 * (slot * table[1] + part)] = count"] if self.fires else []),
             "",
         ]
 

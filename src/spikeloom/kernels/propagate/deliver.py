@@ -120,7 +120,7 @@ def deliver_source(
             *(f"    {line}" for line in memory.unpacked),
             "    for other in range(parts):",
             "        at = slot * sources + bounds[other]",
-            "        last = at + counts[slot * parts + other] - 1",
+            "        last = at + counts[8 * (slot * parts + other)] - 1",
             "        for k in range(at, last + 1):",
             "            source, following = int64(listed[k]), int64(listed[min(k + 1, last)])",
             "            soon = split[following * parts + part]",

@@ -64,7 +64,8 @@ def log_task(
 ) -> tuple[int, np.ndarray]:
     """Copies the spikes of each step: part p's to ``log`` [steps * N] from ``p``'s first neuron times the steps on.
 
-    ``cursors`` int64 [parts, 8] counts them, ``made`` int64 [steps, parts] those of each step.
+    ``cursors`` int64 [parts, 8] counts them, ``made`` int64 [steps, parts] those of each step, a
+    part's behind each other.
     """
     arrays = (log.ctypes.data, cursors.ctypes.data, made.ctypes.data)
     numbers = _table(*_of(lists), *arrays, first, len(made))
@@ -234,7 +235,7 @@ _SOURCES = {
                 if fires:
                     listed[count] = m
                     count += 1
-    counts[slot * parts + part] = count
+    counts[8 * (slot * parts + part)] = count
 """,
     "given": """def task(begin, end, step, part, table):
     slots, width, parts = table[2], table[3], table[4]
@@ -246,7 +247,7 @@ _SOURCES = {
         if begin <= neurons[k] < end:
             listed[count] = neurons[k]
             count += 1
-    counts[slot * parts + part] = count
+    counts[8 * (slot * parts + part)] = count
 """,
     "log": """def task(begin, end, step, part, table):
     slots, width, parts, at, steps = table[2], table[3], table[4], step - table[8], table[9]
@@ -254,11 +255,11 @@ _SOURCES = {
     listed, counts = pointer(table[0] + 4 * (slot * width + begin), int32), pointer(table[1], int64)
     log = pointer(table[5] + 4 * steps * begin, int32)
     cursors, made = pointer(table[6], int64), pointer(table[7], int64)
-    count, done = counts[slot * parts + part], cursors[8 * part]
+    count, done = counts[8 * (slot * parts + part)], cursors[8 * part]
     for k in range(count):
         log[done + k] = listed[k]
     cursors[8 * part] = done + count
-    made[at * parts + part] = count
+    made[part * steps + at] = count
 """,
     "sample": """def task(begin, end, step, part, table):
     every, count, since = table[4], table[3], step - table[5]

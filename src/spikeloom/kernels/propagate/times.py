@@ -125,7 +125,7 @@ from spikeloom.lang.dialects.numba_threads import pointer
 def task(begin, end, step, part, table):  # neurons, counts, ahead; slots, width, parts; from where, or to where
     slot = step % table[3]
     at = slot * table[4] + begin
-    count = pointer(table[1], int64)[slot * table[5] + part]
+    count = pointer(table[1], int64)[8 * (slot * table[5] + part)]
     ahead = pointer(table[2] + 8 * at, float64)
 BODY
 '''
