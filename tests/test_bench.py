@@ -146,4 +146,6 @@ def test_an_unknown_benchmark_is_refused(tmp_path: Path) -> None:
     done = bench("simulat", cwd=tmp_path)
     assert done.returncode == 2
     assert "Did you mean simulate?" in done.stderr
+    done = bench("simulate", "--networks", "cubba", cwd=tmp_path)
+    assert "Did you mean cuba? See `spikeloom bench simulate --help`." in done.stderr
     assert bench("--help", cwd=tmp_path).stdout.startswith("usage: spikeloom bench")

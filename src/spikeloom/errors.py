@@ -18,7 +18,8 @@ class SpikeloomError(Exception):
         self.what, self.got, self.expected, self.mend = what, got, expected, mend
         facts = [f"{name} {value}" for name, value in (("got", got), ("expected", expected)) if value is not None]
         text = what + (": " + ", ".join(facts) if facts else "")
-        super().__init__(f"{text}. {mend}" if mend else text)
+        end = "" if text.endswith(("?", ".")) else "."
+        super().__init__(f"{text}{end} {mend}" if mend else text)
 
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.what, self.got, self.expected, self.mend)
