@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
+import torch
 
 import spikeloom as sl
 from spikeloom.cli.app import main
 from spikeloom.errors import ConfigError, FileError, ParameterError
+from spikeloom.kernels.random import draw_by_key, key_of
 from spikeloom.networks import NETWORKS, NetworkConfig
 from spikeloom.networks.facts import Fact
 from spikeloom.sim.network import Network
@@ -134,7 +136,10 @@ def test_izhikevich_equals_the_plain_script() -> None:
         dense[p.sources(), p.edges.targets] = p.weights
         a, b = first[p.pre.name], first[p.post.name]
         weights[a : a + p.pre.size, b : b + p.post.size] = dense
-    noise = np.concatenate([i.rows(1.0, 0, 200) for i in net._injections], axis=1)
+    keys = {n.population.name: key_of(config.seed, n.name) for n in net._noises}
+    like = torch.empty(0, dtype=torch.float64)
+    drawn = [draw_by_key("normal", keys[g], 0, 200, sizes[g], like).numpy() for g in sizes]
+    noise = np.concatenate([5.0 * drawn[0], 2.0 * drawn[1]], axis=1)
     assert noise[:, :800].std() == pytest.approx(5.0, rel=0.01)
     assert noise[:, 800:].std() == pytest.approx(2.0, rel=0.02)
     assert 0.0 < weights[:800].min() < weights[:800].max() < 0.5

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 import spikeloom as sl
@@ -31,6 +32,9 @@ def everything(dtype="float64", extra=False):
     conductance = sl.Conductance(sl.Exponential(tau=3.0), e=60.0)
     net.connect(common, e, some, weight=0.5, delay=sl.sim.uniform(0.2, 1.5), synapse=conductance)
     net.connect(known, n, nearly_all, weight=0.4, delay=0.2)
+    net.connect(
+        common, i, sl.sim.all_to_all(), weight=sl.sim.uniform(0.1, 0.2), delay=0.3, synapse=sl.Exponential(tau=2.0)
+    )
     net.connect(e, e, few, weight=0.2, synapse=sl.GapJunction())
     net.connect(e, n, few, weight=0.02, synapse=sl.GapJunction())
     net.drive(e, sl.sim.poisson(2000.0), weight=0.5, into="v")
@@ -38,6 +42,9 @@ def everything(dtype="float64", extra=False):
     net.inject(i, lambda t: 10.0 + t)
     net.inject(i, 1.0)
     net.inject(e, np.linspace(0.0, 5.0, 60))
+    net.inject(i, sl.sim.noise(sd=2.0, every=0.35))
+    net.inject(i, sl.sim.noise(sd=1.0))
+    net.inject(n, sl.sim.noise(sd=np.linspace(0.0, 0.5, 15)))
     net.record(e, "v", every=3)
     net.record(i, "v", neurons=[3, 4])
     net.record(e, "i_alpha")
@@ -160,6 +167,26 @@ def plain_network(steps, weights, delays, v, current):
         left = np.where(fired[t], 20, np.maximum(left - 1, 0))
         v = np.where(fired[t], 0.0, v)
     return fired
+
+
+def test_noise_is_normal_held_and_the_same_for_every_dt():
+    def numbers(dt, every=0.5, span=50.0):
+        net = sl.sim.Network(dt=dt, seed=3, dtype="float64")
+        cells = net.population(sl.LI(tau=1e-6), 400, "cells")  # so fast that v is the current
+        net.inject(cells, sl.sim.noise(sd=np.where(np.arange(400) < 300, 3.0, 0.0), every=every))
+        net.inject(cells, 7.0)
+        net.record(cells, "v")
+        return net.run(span).states["cells"]["v"].values.reshape(-1, round(every / dt), 400)
+
+    coarse, fine = numbers(0.1), numbers(0.25)
+    assert (coarse == coarse[:, :1]).all()
+    assert (fine == fine[:, :1]).all()
+    np.testing.assert_allclose(coarse[:, 0], fine[:, 0], rtol=1e-12)
+    assert (np.abs(coarse[..., 300:] - 7.0) < 1e-12).all()
+    drawn = (coarse[:, 0, :300].ravel() - 7.0) / 3.0  # 30,000 of them
+    assert scipy.stats.kstest(drawn, "norm").pvalue > 1e-3
+    between = [(drawn.reshape(100, 300)[:-1] * drawn.reshape(100, 300)[1:]).mean(), (drawn[:-1] * drawn[1:]).mean()]
+    assert np.abs(between).max() < 4.0 / np.sqrt(29_700)
 
 
 def test_the_spikes_of_a_plain_simulation():
@@ -312,6 +339,9 @@ def small():
         (lambda net, c: net.spikes([0.0], [0], 1, "s").by_step(0.1), ParameterError, "at least one step"),
         (lambda net, c: net.poisson(-1.0, 3, "p"), ParameterError, "at least 0 Hz"),
         (lambda net, c: net.inject(c, np.ones(3)), ShapeError, "10"),
+        (lambda net, c: net.inject(c, sl.sim.noise(np.ones(3))), ShapeError, r"\[10\]"),
+        (lambda net, c: net.inject(c, sl.sim.noise(-1.0)), ParameterError, "at least 0"),
+        (lambda net, c: net.inject(c, sl.sim.noise(1.0, every=0.01)), ParameterError, "at least dt = 0.1 ms"),
         (lambda net, c: net.inject(c, 1.0, into="j"), ModelError, "no input 'j'"),
         (lambda net, c: c.set(w=1.0), ModelError, "no state 'w'"),
         (lambda net, c: c.set(v=np.ones(3)), ShapeError, "10"),

@@ -158,6 +158,8 @@ def busy(dtype: Any = "float32") -> sl.sim.Network:
     cells = net.population(CELL, 12, "cells")
     cells.set(v=sl.sim.uniform(0.0, 10.0))
     net.inject(cells, 150.0)
+    net.inject(cells, sl.sim.noise(sd=20.0, every=0.3))
+    net.inject(cells, sl.sim.noise(sd=np.linspace(0.0, 9.0, 12)))
     delay, weight = sl.sim.uniform(0.2, 1.5), sl.sim.uniform(-1.0, 1.0)
     net.connect(cells, cells, FEW, weight=weight, delay=delay, into="v")
     net.connect(cells, cells, FEW, weight=weight, delay=delay, synapse=sl.TsodyksMarkram(sl.Alpha(tau=2.0)))

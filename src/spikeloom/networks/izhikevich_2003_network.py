@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..kernels.random import draw, key_of
+from ..kernels.random import key_of
 from ..models import Izhikevich, With
 from ..models.declare import input
 from ..models.mechanism import Mechanism
 from ..sim.distributions import uniform
 from ..sim.groups import Population
+from ..sim.inputs import noise
 from ..sim.network import Network
 from ..sim.result import Result
 from ..sim.rules import all_to_all
@@ -55,23 +54,12 @@ def build(config: Izhikevich2003Config) -> Network:
     for name, cell in cells.items():
         size = config.excitatory if name == "exc" else config.inhibitory
         made[name] = net.population(With(cell, thalamus=Thalamus()), size, name, solver=SequentialEuler(substeps=2))
-        net.inject(made[name], _noise(config.seed, name, size), into="amount_thalamus")
+        net.inject(made[name], noise(sd=_NOISE[name]), into="amount_thalamus")
     for pre in cells:
         weight = uniform(min(0.0, _TOP[pre]), max(0.0, _TOP[pre]))
         for post in cells:
             net.connect(made[pre], made[post], all_to_all(), weight=weight, delay=1.0, into="i")
     return net
-
-
-def _noise(seed: int, name: str, size: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A current that is drawn anew in each step of 1 ms."""
-    like = torch.empty(0, dtype=torch.float64)
-
-    def noise(times: np.ndarray) -> np.ndarray:
-        first = round(float(times[0]))
-        return _NOISE[name] * draw(f"normal.thalamus of {name}", seed, first, len(times), size, like).numpy()
-
-    return noise
 
 
 def facts(config: Izhikevich2003Config, result: Result) -> dict[str, Fact]:

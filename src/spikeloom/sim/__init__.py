@@ -6,7 +6,7 @@ from .edges import Edges, Rule, Side
 from .export import export, to_neo
 from .given import from_frame, from_matrix, from_pairs
 from .groups import Group, PoissonGroup, Population, SpikeSource
-from .inputs import poisson
+from .inputs import noise, poisson
 from .network import Network
 from .per_distance import per_distance
 from .projection import Delay, Projection
@@ -23,7 +23,7 @@ __all__ = [
     "Delay", "Distribution", "Edges", "Group", "Network", "PoissonGroup", "Population", "Projection", "Recorded",
     "Result", "Rule", "Side", "SpikeSource", "SpikeTrains", "SpikeWriter", "all_to_all", "block_model", "clipped",
     "exponential_distance", "export", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total",
-    "from_frame", "from_matrix", "from_pairs", "gamma", "gaussian_distance", "load_spikes", "lognormal", "normal",
-    "one_to_one", "per_distance", "poisson", "read_spikes", "small_world", "statistics", "to_neo", "uniform",
+    "from_frame", "from_matrix", "from_pairs", "gamma", "gaussian_distance", "load_spikes", "lognormal", "noise",
+    "normal", "one_to_one", "per_distance", "poisson", "read_spikes", "small_world", "statistics", "to_neo", "uniform",
     "within_distance",
 ]  # fmt: skip

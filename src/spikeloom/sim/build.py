@@ -27,7 +27,7 @@ from ..surrogates import ATan
 from .coupling import Coupling
 from .distributions import Distribution
 from .groups import Group, Population
-from .inputs import Drive, Injection
+from .inputs import Drive, Injection, NoiseCurrent
 from .ports import added_state, check_sign, mechanism_at, with_synapses
 from .projection import Projection
 
@@ -45,12 +45,26 @@ class Parts:
     projections: Sequence[Projection]
     drives: Sequence[Drive]
     injections: Sequence[Injection]
+    noises: Sequence[NoiseCurrent]
     couplings: Sequence[Coupling]
     device: str = "cpu"
 
     def into(self, population: Population) -> list[Projection]:
         """Projections that end at ``population``."""
         return [p for p in self.projections if p.post is population]
+
+    def currents(self, population: Population) -> list[str]:
+        """Inputs of ``population`` that currents or noise go into."""
+        both = (*self.injections, *self.noises)
+        return list(dict.fromkeys(i.into for i in both if i.population is population))
+
+    def held(self, population: Population, first: int, steps: int) -> dict[str, np.ndarray]:
+        """The sum of the currents of some steps by input, [1, N] or [steps, N]; noise is not among them."""
+        rows = {into: np.zeros((1, population.size)) for into in self.currents(population)}
+        for i in self.injections:
+            if i.population is population:
+                rows[i.into] = rows[i.into] + i.rows(self.dt, first, steps)
+        return {into: np.ascontiguousarray(found, self.dtype) for into, found in rows.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -101,7 +115,7 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
             rings[port] = aligned((longest + 1, size), dtype)
         else:
             added[port] = state
-    held = dict.fromkeys(i.into for i in parts.injections if i.population is population)
+    held = parts.currents(population)
     if both := [into for into in held if into in rings]:
         mend = "Give the model a second input for one of them."
         raise ModelError(f"{population.name}: currents and spikes into one input", got=both[0], mend=mend)

@@ -317,21 +317,25 @@ class _Run:
     def _advance(self, group: Population, built: BuiltPopulation) -> Launch:
         card, name = self.card, group.name
         drives = [(d, *self._drive(d)) for d in self.parts.drives if d.population is group]
-        held = self._held(group)
+        held = {STREAM + i: card.to(rows) for i, rows in self.parts.held(group, self.first, self.steps).items()}
+        noises = [n for n in self.parts.noises if n.population is group]
         traced = {self._traced(group, state): trace for (n, state), trace in self._traces.items() if n == name}
         rings = {port: ring for (owner, port), ring in card.rings.items() if owner == name}
         shape = Shape(
             built.text, self.precision, tuple(rings), tuple(built.added.items()),
             tuple(Drive(d.port, bits) for d, bits, _, _ in drives), tuple(held),
-            tuple(STREAM + purpose for purpose in built.program.random), tuple(STREAM + n for n in built.coupled),
+            tuple(STREAM + n.into for n in noises), tuple(STREAM + purpose for purpose in built.program.random),
+            tuple(STREAM + n for n in built.coupled),
             frozenset(n for n, c in built.constants.items() if c.size == 1), tuple(traced),
         )  # fmt: skip
         fired = self.fired[name]
         numbers = [fired.back, *(len(ring) for ring in rings.values()), *(len(rows) for rows in held.values())]
         numbers += [key_of(self.parts.seed, f"{name}/{purpose}") for purpose in built.program.random]
+        numbers += [x for n in noises for x in (key_of(self.parts.seed, n.name), n.sd.size > 1, n.steps)]
         numbers += [number for _, _, found, _ in drives for number in found]
         arrays = [card.states[name][n] for n in shape.states] + [card.constants[name][n] for n in shape.constants]
         arrays += [*held.values(), *card.coupled[name].values(), *traced.values(), *rings.values()]
+        arrays += [card.to(n.sd.astype(self.parts.dtype)) for n in noises]
         arrays += [array for *_, found in drives for array in found]
         arrays += [fired.neurons, fired.counts] if shape.fires else []
         reals = self._reals(*(2.0 ** -card.units[name, port] for port in rings))
@@ -340,15 +344,6 @@ class _Run:
 
     def _traced(self, group: Population, state: str) -> str:
         return (SHOWN if state in group.model.peak() else STATE) + state
-
-    def _held(self, group: Population) -> dict[str, torch.Tensor]:
-        """Currents by stream, [1, N] or [steps, N]."""
-        held: dict[str, np.ndarray] = {}
-        for i in self.parts.injections:
-            if i.population is group:
-                rows = i.rows(self.parts.dt, self.first, self.steps)
-                held[STREAM + i.into] = held[STREAM + i.into] + rows if STREAM + i.into in held else rows
-        return {stream: self.card.to(np.array(rows, self.parts.dtype, order="C")) for stream, rows in held.items()}
 
     def _drive(self, d: Input) -> tuple[int, list[int], list[torch.Tensor]]:
         """Bits of its table, numbers and arrays of the kernel."""

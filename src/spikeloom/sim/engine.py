@@ -167,6 +167,7 @@ class _Run:
         self._recorders = recorders
         self._strict = choose("cpu").strict
         self._drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in engine.populations}
+        self._held = {n: engine.parts.held(b.population, self.first, steps) for n, b in engine.populations.items()}
         self.bounds = {g.name: bounds_of(g.size, threads) for g in engine.parts.groups}
         self.lists = {g.name: self._lists(g) for g in engine.parts.groups}
         self._logs = {name: self._log(name) for name in self.lists}
@@ -285,6 +286,14 @@ class _Run:
             kind = purpose.partition(".")[0]
             key = key_of(self.engine.parts.seed, f"{name}/{purpose}")
             yield Task(*sources.noise_task(kind, rows, key), self.bounds[name], reference.noise(kind, rows, key))
+        parts, held = self.engine.parts, self._held[name]
+        for n in parts.noises:
+            if n.population is built.population:
+                given, rows = held[n.into], aligned((1, built.population.size), parts.dtype)
+                key = key_of(parts.seed, n.name)
+                task = given, rows, n.sd.astype(parts.dtype), key, n.steps, self.first
+                yield Task(*sources.noise_current_task(*task), self.bounds[name], reference.noise_current(*task))
+                held[n.into] = rows
 
     def _arrivals(self, after: bool) -> Iterator[Task]:
         parts = self.engine.parts
@@ -322,13 +331,7 @@ class _Run:
 
     def _advance(self, name: str, built: BuiltPopulation) -> Task:
         arrivals = {STREAM + port: Arrival(rows, True) for port, rows in built.rings.items()}
-        held: dict[str, np.ndarray] = {}
-        for i in self.engine.parts.injections:
-            if i.population.name == name:
-                rows = i.rows(self.engine.parts.dt, self.first, self.steps)
-                held[i.into] = held[i.into] + rows if i.into in held else rows
-        for into, rows in held.items():
-            arrivals[STREAM + into] = Arrival(np.ascontiguousarray(rows, self.engine.parts.dtype), False, self.first)
+        arrivals |= {STREAM + into: Arrival(rows, False, self.first) for into, rows in self._held[name].items()}
         arrivals |= {stream: Arrival(rows, False) for stream, rows in self._drawn[name].items()}
         arrivals |= {STREAM + input: Arrival(rows, False) for input, rows in built.coupled.items()}
         shown = {SHOWN + state: row for (owner, state), row in self._shown.items() if owner == name}

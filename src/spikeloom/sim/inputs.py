@@ -1,4 +1,4 @@
-"""What reaches the neurons of a population from outside: Poisson spikes of their own, and currents."""
+"""What reaches the neurons of a population from outside: Poisson spikes of their own, currents, noise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 
 from ..errors import ParameterError, ShapeError
-from ..units import Unit, plain
+from ..units import Unit, ms, plain
 from .groups import Population, Rate
 
 
@@ -32,6 +32,48 @@ def poisson(rate: Any) -> Poisson:
     poisson(rate=8000.0)
     """
     return Poisson(rate)
+
+
+@final
+class Noise:
+    """What :func:`noise` makes."""
+
+    def __init__(self, sd: Any, every: Any) -> None:
+        self.sd, self.every = sd, every
+
+    def __repr__(self) -> str:
+        return f"noise(sd={self.sd!r}, every={self.every!r})"
+
+
+def noise(sd: Any, *, every: Any = None) -> Noise:
+    """A current for ``Network.inject``: normal numbers of mean 0, independent for every neuron, each held for a while.
+
+    ``sd`` is their standard deviation in the unit of the input, a number or an array [N]. Each is held for ``every`` ms
+    (None: one step), rounded to whole steps; up to that time the spectrum is flat, with ``2 sd**2 every`` per Hz (one
+    side, every in s). Networks of another dt with the same ``every`` have the same noise, number by number. A mean is
+    another current into the same input.
+
+    >>> noise(sd=5.0, every=1.0)
+    noise(sd=5.0, every=1.0)
+    """
+    return Noise(sd, every)
+
+
+@final
+class NoiseCurrent:
+    """Noise into the input ``into`` of a population; ``steps`` is for how many each number is held."""
+
+    def __init__(self, name: str, population: Population, given: Noise, into: str, unit: Unit, dt: float) -> None:
+        self.name, self.population, self.into = name, population, into
+        self.sd = np.atleast_1d(np.asarray(plain(given.sd, unit, f"sd of {name}"), np.float64))
+        if self.sd.shape not in ((1,), (population.size,)):
+            raise ShapeError(f"sd of {name}", got=self.sd.shape, expected=f"a number or [{population.size}]")
+        if not (np.isfinite(self.sd).all() and (self.sd >= 0.0).all()):
+            raise ParameterError(f"sd of {name}", got=self.sd.min(), expected="finite numbers of at least 0")
+        held: Any = dt if given.every is None else plain(given.every, ms, f"every of {name}")
+        if not (isinstance(held, (int, float)) and dt / 2 < held < float("inf")):
+            raise ParameterError(f"every of {name}", got=given.every, expected=f"a time of at least dt = {dt:g} ms")
+        self.steps = round(held / dt)
 
 
 @final
@@ -84,4 +126,4 @@ class Injection:
         return numbers
 
 
-__all__ = ["Drive", "Injection", "Poisson", "poisson"]
+__all__ = ["Drive", "Injection", "Noise", "NoiseCurrent", "Poisson", "noise", "poisson"]

@@ -31,7 +31,7 @@ from .coupling import Coupling, couple
 from .edges import Rule
 from .engine import Chunk, Engine
 from .groups import Group, PoissonGroup, Population, SpikeSource
-from .inputs import Drive, Injection, Poisson
+from .inputs import Drive, Injection, Noise, NoiseCurrent, Poisson
 from .memory import check_memory, memory_needed
 from .pace import Pace
 from .plastic_rule import check_rule
@@ -86,6 +86,7 @@ class Network:
         self._couplings: dict[str, tuple[Coupling, ...]] = {}
         self._drives: list[Drive] = []
         self._injections: list[Injection] = []
+        self._noises: list[NoiseCurrent] = []
         self._recorders: list[Recorder | EdgeRecorder] = []
         self._engine: Engine | None = None
 
@@ -173,7 +174,8 @@ class Network:
         self._drives.append(Drive(label, population, stimulus, weight, port, unit))
 
     def inject(self, population: Population, current: Any, *, into: str | None = None) -> None:
-        """Feed a current into an input of the model (by default its first): a number, [N], or a function of the time.
+        """Feed a current into an input of the model (by default its first): a number, [N], a function of the time, or
+        ``sl.sim.noise``.
 
         Several add up. Raises ModelError where the model has no such input.
         """
@@ -184,7 +186,11 @@ class Network:
         into = next(iter(inputs)) if into is None else into
         if into not in inputs:
             raise ModelError(f"population {population.name} has no input {into!r}", mend=did_you_mean(into, inputs))
-        self._injections.append(Injection(population, current, into, inputs[into].unit))
+        if isinstance(current, Noise):
+            label = self._free(f"noise into {into} of {population.name}", [n.name for n in self._noises])
+            self._noises.append(NoiseCurrent(label, population, current, into, inputs[into].unit, self.dt))
+        else:
+            self._injections.append(Injection(population, current, into, inputs[into].unit))
 
     def record(
         self, population: Population | Projection, state: str, *, neurons: Any = None, edges: Any = None, every: int = 1
@@ -310,7 +316,8 @@ class Network:
     def _parts(self) -> Parts:
         return Parts(
             self.dt, self.seed, self.dtype, list(self.groups.values()), list(self.projections.values()), self._drives,
-            self._injections, [half for halves in self._couplings.values() for half in halves], self.device,
+            self._injections, self._noises, [half for halves in self._couplings.values() for half in halves],
+            self.device,
         )  # fmt: skip
 
     def _threads(self, threads: int | None) -> list[int]:

@@ -103,6 +103,8 @@ def fingerprint(engine: Engine) -> str:
         add(i.into, i.population.name, i.function is not None)
         if i.function is None:
             add(i.rows(parts.dt, 0, 1))
+    for n in parts.noises:
+        add(n.name, n.steps, n.sd)
     return total.hexdigest()
 
 

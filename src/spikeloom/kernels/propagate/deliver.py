@@ -35,6 +35,13 @@ class Wires:
     delay: int
     lags: np.ndarray | None = None
 
+    def covers(self, width: int) -> bool:
+        """Whether every row has all of ``width`` targets, once each, so that nobody need look at their numbers."""
+        if self.targets.size != width * (len(self.starts) - 1) or (np.diff(self.starts) != width).any():
+            return False
+        every = np.arange(width)
+        return all((self.targets[at : at + width] == every).all() for at in self.starts[:-1])
+
     def split(self, bounds: np.ndarray) -> np.ndarray:
         """Where each part's stretch of each row begins, [sources * parts + 1]; targets ``bounds`` [parts + 1]."""
         parts, sources = len(bounds) - 1, len(self.starts) - 1
@@ -77,7 +84,9 @@ def deliver_task(delivery: Delivery) -> tuple[int, np.ndarray]:
         w.targets.ctypes.data, w.weights.ctypes.data, 0 if w.lags is None else w.lags.ctypes.data, d.rows.ctypes.data,
     ]  # fmt: skip
     entries = [] if d.memory is None else d.memory.entries
-    return _address(precision, weights, lag, remembered, w.targets.dtype.name), np.array([*head, *entries], np.int64)
+    whole = w.lags is None and d.memory is None and w.covers(d.rows.shape[1])
+    target = "all" if whole else w.targets.dtype.name
+    return _address(precision, weights, lag, remembered, target), np.array([*head, *entries], np.int64)
 
 
 @functools.lru_cache(maxsize=64)
@@ -90,10 +99,13 @@ def deliver_source(
     target: str = "int32",
 ) -> str:  # fmt: skip
     """The module of one task: ``weights`` is "one" or "each", ``lag`` is "none", "uint8" or "uint16"; ``remembered`` is
-    the step of an edge as text, and which of its parameters are one number; ``target`` is the type of targets."""
+    the step of an edge as text, and which of its parameters are one number; ``target`` is the type of targets, or "all"
+    where every row has all of them and nothing is remembered or late."""
     memory = release_lines(*remembered, precision, _HEAD) if remembered[0] else Lines()
     bits = {"float32": 4, "float64": 8}[precision]
-    line = {"int32": 16, "uint16": 32}[target]  # targets in a line of the cache
+    kind = "int32" if target == "all" else target
+    line = {"int32": 16, "uint16": 32}[kind]  # targets in a line of the cache
+    fetched = ["for line in range(5):", f"    prefetch(targets, soon + {line} * line)"] if kind == target else []
     label = f"weights {weights}, lag {lag}{', with memory' if memory.inside else ''}"
     return "\n".join(
         [
@@ -111,7 +123,7 @@ def deliver_source(
             "    delay, rows, width = table[3], table[4], table[5]",
             "    listed, counts = pointer(table[6], int32), pointer(table[7], int64)",
             "    bounds, split = pointer(table[8], int64), pointer(table[9], int64)",
-            f"    targets, weights = pointer(table[10], {target}), pointer(table[11], {precision})",
+            f"    targets, weights = pointer(table[10], {kind}), pointer(table[11], {precision})",
             *([f"    lags = pointer(table[12], {lag})"] if lag != "none" else []),
             "    slot, row = (step - delay) % slots, step % rows",
             f"    ring = pointer(table[13], {precision})",
@@ -124,18 +136,19 @@ def deliver_source(
             "        for k in range(at, last + 1):",
             "            source, following = int64(listed[k]), int64(listed[min(k + 1, last)])",
             "            soon = split[following * parts + part]",
-            "            for line in range(5):",
-            f"                prefetch(targets, soon + {line} * line)",
+            *(f"            {text}" for text in fetched),
             "            low, high = split[source * parts + part], split[source * parts + part + 1]",
-            *(f"            {line}" for line in _row(weights, lag, memory)),
+            *(f"            {line}" for line in _row(weights, lag, memory, target == "all")),
             "",
         ]
     )
 
 
-def _row(weights: str, lag: str, memory: Lines) -> list[str]:
+def _row(weights: str, lag: str, memory: Lines, whole: bool) -> list[str]:
     """The edges from ``low`` to ``high``."""
     weight = ("weight" if weights == "one" else "weights[{0}]") + memory.fraction
+    if whole:
+        return ["for m in range(end - begin):", f"    now[begin + m] += {weight.format('low + m')}"]
     if lag == "none" and not memory.inside:
         # Four targets are read at once, which is as exact: they are added to one after another.
         return [

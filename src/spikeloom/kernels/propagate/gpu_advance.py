@@ -17,6 +17,8 @@ from .gpu_sources import LISTED, module
 # Of each drive: its key, whether neurons have weights of their own, whether means change, whether neurons have means of
 # their own; and where they are summed, into how many pieces a mean falls and how far each is summed.
 DRIVE_NUMBERS = ("key", "many", "changing", "each", "pieces", "most")
+# Of each noise: its key, whether neurons have amplitudes of their own, for how many steps a number is held.
+NOISE_NUMBERS = ("key", "many", "every")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +34,10 @@ class Shape:
     """What decides on the kernel of a population.
 
     ``text`` is its step; ``rings`` are ports that spikes reach, ``added`` says to which state the weights of a port are
-    simply added; ``held`` are streams with rows of their own, ``random`` those of random numbers, ``coupled`` those of
-    one row; ``single`` the constants of one number. ``traced`` are states whose values after each step of a window are
-    kept, as ``shown.NAME`` where they are shown otherwise than they are.
+    simply added; ``held`` are streams with rows of their own, ``noises`` those among them that noise is added to,
+    ``random`` those of random numbers, ``coupled`` those of one row; ``single`` the constants of one number. ``traced``
+    are states whose values after each step of a window are kept, as ``shown.NAME`` where they are shown otherwise than
+    they are.
     """
 
     text: str
@@ -43,6 +46,7 @@ class Shape:
     added: tuple[tuple[str, str], ...]
     drives: tuple[Drive, ...]
     held: tuple[str, ...]
+    noises: tuple[str, ...]
     random: tuple[str, ...]
     coupled: tuple[str, ...]
     single: frozenset[str]
@@ -74,13 +78,15 @@ class Shape:
         """Whole numbers that the kernel needs, in order: it finds them in an array, not to be compiled for each."""
         of_drives = [f"{n}_of_drive_{k}" for k in range(len(self.drives)) for n in DRIVE_NUMBERS]
         of_ports = [f"rows_of_{identifier(n)}" for n in (*self.rings, *self.held)]
-        return ["back", *of_ports, *(f"key_of_{identifier(n)}" for n in self.random), *of_drives]
+        of_noises = [f"{n}_of_noise_{k}" for k in range(len(self.noises)) for n in NOISE_NUMBERS]
+        return ["back", *of_ports, *(f"key_of_{identifier(n)}" for n in self.random), *of_noises, *of_drives]
 
     @property
     def arrays(self) -> list[str]:
         """The kernel's arrays, in order, beside ``numbers`` and ``reals`` (what a unit is worth, by ring)."""
         found = [f"{identifier(n)}_all" for n in (*self.states, *self.constants, *self.held, *self.coupled)]
         found += [f"trace_{identifier(n)}" for n in self.traced] + [f"ring_{identifier(n)}" for n in self.rings]
+        found += [f"sd_of_noise_{k}" for k in range(len(self.noises))]
         found += [f"{n}_of_drive_{k}" for k in range(len(self.drives)) for n in ("table", "weights")]
         return [*found, *(["neurons", "counts"] if self.fires else [])]
 
@@ -94,6 +100,7 @@ class Shape:
 def advance_source(shape: Shape, label: str) -> str:
     """The module of one kernel."""
     kinds = {n.removeprefix(STREAM).partition(".")[0] for n in shape.random}
+    kinds |= {"normal"} if shape.noises else set()
     kinds |= {"tabulated" if d.bits else "summed" for d in shape.drives}
     functions = [*random_functions(kinds), *([*LISTED.strip().splitlines(), "", ""] if shape.fires else [])]
     functions += [*step_lines(shape.graph, shape.precision), "", ""]
@@ -132,6 +139,8 @@ def _before(shape: Shape) -> Iterator[str]:
         yield f"{identifier(name)} = tl.load({identifier(name)}_all + lanes, mask=inside, other=0.0)"
     for k in range(len(shape.drives)):
         yield f"weight_{k} = tl.load(weights_of_drive_{k} + lanes * many_of_drive_{k}, mask=inside, other=0.0)"
+    for k in range(len(shape.noises)):
+        yield f"sd_{k} = tl.load(sd_of_noise_{k} + lanes * many_of_noise_{k}, mask=inside, other=0.0)"
 
 
 def _inside(shape: Shape) -> Iterator[str]:
@@ -142,6 +151,9 @@ def _inside(shape: Shape) -> Iterator[str]:
     for name in shape.held:
         at = f"(now - first) % rows_of_{identifier(name)} * width + lanes"
         yield f"{identifier(name)} = tl.load({identifier(name)}_all + {at}, mask=inside, other=0.0)"
+    for k, name in enumerate(shape.noises):
+        drawn = f"normal(key_of_noise_{k}, now // every_of_noise_{k}, lanes)"
+        yield f"{identifier(name)} += sd_{k} * tl.cast({drawn}, tl.{dtype})"
     for name in shape.random:
         kind, more = name.removeprefix(STREAM).partition(".")[0], ""
         if kind == "uniform":

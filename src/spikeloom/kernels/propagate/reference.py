@@ -141,6 +141,17 @@ def noise(kind: str, rows: np.ndarray, key: int) -> Step:
     return run
 
 
+def noise_current(given: np.ndarray, rows: np.ndarray, sd: np.ndarray, key: int, every: int, first: int) -> Step:
+    """A current with normal numbers that change every so many steps."""
+
+    def run(step: int) -> None:
+        for m in range(rows.shape[1]):
+            drawn = rows.dtype.type(_random("normal", key, step // every, m // 2)[m % 2])
+            rows[0, m] = given[step - first if len(given) > 1 else 0, m] + sd[m if sd.size > 1 else 0] * drawn
+
+    return run
+
+
 def poisson(rows: np.ndarray, weights: np.ndarray, key: int, table: np.ndarray) -> Step:
     """Poisson input by the table of :func:`~spikeloom.kernels.propagate.sources.poisson_task`."""
 

@@ -18,6 +18,18 @@ def noise_task(kind: str, rows: np.ndarray, key: int) -> tuple[int, np.ndarray]:
     return _address("noise", _precision(rows), kind), _table(rows.ctypes.data, key)
 
 
+def noise_current_task(
+    given: np.ndarray, rows: np.ndarray, sd: np.ndarray, key: int, every: int, first: int = 0
+) -> tuple[int, np.ndarray]:
+    """``rows`` [1, N] are those of ``given`` [1 or steps, N] plus normal numbers times ``sd`` [1] or [N].
+
+    The numbers change at steps that are multiples of ``every``. ``given`` may be ``rows``.
+    """
+    numbers = _table(rows.ctypes.data, key, given.ctypes.data, first, len(given) > 1, rows.shape[1], sd.ctypes.data,
+                     sd.size > 1, every)  # fmt: skip
+    return _address("noise_current", _precision(rows), "normal"), numbers
+
+
 def poisson_task(rows: np.ndarray, mean: float, weights: np.ndarray, key: int) -> tuple[int, np.ndarray, np.ndarray]:
     """Adds ``weights`` [1] or [N] times a Poisson number of ``mean`` to each neuron's row of ``rows`` [slots, N].
 
@@ -167,6 +179,16 @@ _SOURCES = {
         for m in range(2 * pair, min(end, 2 * pair + 64)):
             rows[m] = REAL(drawn[m - 2 * pair])
 """,
+    "noise_current": """def task(begin, end, step, part, table):
+    rows, given = pointer(table[0], REAL), pointer(table[2], REAL)
+    sd, many, every = pointer(table[6], REAL), table[7], table[8]
+    row = (step - table[3]) * table[4] * table[5]
+    drawn = scratch(64, float64)
+    for pair in range((begin + 1) // 2, (end + 1) // 2, 32):
+        KINDs(table[1], step // every, pair, min(32, (end + 1) // 2 - pair), drawn)
+        for m in range(2 * pair, min(end, 2 * pair + 64)):
+            rows[m] = given[row + m] + sd[m * many] * REAL(drawn[m - 2 * pair])
+""",
     "poisson": """def task(begin, end, step, part, table):
     width, row = table[3], step % table[2]
     now, weights = pointer(table[0], REAL), pointer(table[4], REAL)
@@ -281,6 +303,6 @@ _SOURCES = {
 }
 
 __all__ = [
-    "chance_task", "coupling_task", "given_task", "log_task", "noise_task", "poisson_task", "probabilities",
-    "sample_task", "summed", "tabulated", "varying_poisson_task",
+    "chance_task", "coupling_task", "given_task", "log_task", "noise_current_task", "noise_task", "poisson_task",
+    "probabilities", "sample_task", "summed", "tabulated", "varying_poisson_task",
 ]  # fmt: skip
