@@ -1,9 +1,11 @@
 """``spikeloom bench``: tiny sizes and no peers; what contenders compute is compared before any figure is shown."""
 
+import importlib
 import json
-import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,37 +18,92 @@ from spikeloom.bench.rounds import fastest, take_turns
 from spikeloom.bench.simulate import interpreters
 from spikeloom.bench.tables import network_rows, verdict
 from spikeloom.bench.workloads import TASKS
+from spikeloom.cli import main
 from spikeloom.cli.bench_simulate import raise_for
 from spikeloom.errors import BenchError, ConfigError
 
-TINY = ("--neurons", "250", "--span", "20", "--settle", "5", "--rounds", "2", "--threads", "1", "--no-fresh-cache")
+
+class Here:
+    """A contender without a process of its own, so that torch is imported once."""
+
+    def __init__(
+        self, label: str, name: str, spec: Mapping[str, Any], *, python: str = "", env: Mapping[str, str] = {}
+    ) -> None:
+        contender = importlib.import_module(f"spikeloom.bench.contenders.{name}")
+        self.label, versions = label, contender.load()
+        if hasattr(contender, "warm"):
+            contender.warm(spec)
+        facts, actions = contender.start(spec)
+        self.facts = {"versions": versions, "import": 0.0, "compile": 0.0, **facts}
+        known = {"memory": lambda: {"before": 1.0, "peak": 3.0}, "reset": lambda: {"resident": 2.0}}
+        self.actions = {**known, **actions}
+
+    def ask(self, action: str) -> dict[str, Any]:
+        return {**(self.actions[action]() or {}), "others": None}
+
+    def __enter__(self) -> "Here":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
-def bench(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spikeloom", "bench", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=120, check=False)
+@pytest.fixture(scope="module")
+def here() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "Contender", Here)
+        patch.setattr(train, "interpreters", lambda config: {})
+        patch.setattr("spikeloom.cli.bench_train.interpreters", lambda config: {})
+        yield
+    torch.set_num_threads(threads)
 
 
-def test_bench_simulate_measures_and_writes(tmp_path: Path) -> None:
-    done = bench("simulate", "--networks", "cuba-20k", *TINY, "--name", "a", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "spikeloom, 1" in done.stdout
-    assert "plain loop" in done.stdout
-    found = json.loads((tmp_path / "runs/a/summary.json").read_text())
+@pytest.fixture(scope="module")
+def trained(here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny run of ``spikeloom bench train``."""
+    out = tmp_path_factory.mktemp("trained")
+    tiny = ["--batch", "1", "--rounds", "2", "--seconds", "0", "--threads", "1", "--no-fresh-cache"]
+    assert main(["bench", "train", "--tasks", "neurons-100", *tiny, "--out", str(out), "--name", "a"]) == 0
+    return out / "a"
+
+
+def test_bench_simulate_measures_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # In processes of their own, as they are in earnest.
+    tiny = ["--neurons", "250", "--span", "20", "--settle", "5", "--rounds", "2", "--threads", "1", "--no-fresh-cache"]
+    done = main(["bench", "simulate", "--networks", "cuba-20k", *tiny, "--out", str(tmp_path), "--name", "a"])
+    shown = capsys.readouterr()
+    assert done == 0, shown.err
+    assert "spikeloom, 1" in shown.out
+    assert "plain loop" in shown.out
+    found = json.loads((tmp_path / "a/summary.json").read_text())
     rows = found["networks"]["cuba-20k"]["contenders"]
     assert set(rows) == {"spikeloom, 1", "plain loop"}
     assert all(len(row["wall_s_per_simulated_s"]) == 2 for row in rows.values())
     assert all(row["build_s"] > 0 for row in rows.values())
+    assert "plain loop" in (tmp_path / "a/report.html").read_text()
 
 
-def test_bench_train_measures_and_writes(tmp_path: Path) -> None:
-    tiny = ("--batch", "1", "--rounds", "2", "--seconds", "0", "--threads", "1", "--no-fresh-cache")
-    done = bench("train", "--tasks", "neurons-100", *tiny, "--name", "a", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "runs/a/summary.json").read_text())
+def test_bench_train_measures_and_writes(trained: Path) -> None:
+    found = json.loads((trained / "summary.json").read_text())
     rows = found["tasks"]["neurons-100"]["contenders"]
-    assert set(rows) >= {"floor, bytes", "spikeloom", "loop in torch"}
+    assert set(rows) == {"floor, bytes", "spikeloom", "loop in torch"}
     assert all(len(row["wall_s"]) == 2 for row in rows.values())
+    assert rows["spikeloom"]["memory_mib"] == 1.0
+    (density,) = rows["spikeloom"]["densities"]
+    assert 0.05 < density < 0.5
+
+
+def test_a_page_is_made_again_from_its_summary(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = trained / "report.html"
+    first = page.read_text()
+    assert "default-src 'none'" in first
+    page.unlink()
+    assert main(["report", str(trained)]) == 0
+    assert "report.html" in capsys.readouterr().out
+    assert "loop in torch" in page.read_text()
 
 
 def test_nothing_is_measured_where_spikes_or_gradients_differ(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,10 +199,10 @@ def test_unusable_settings_are_refused(fields: dict[str, object], word: str) -> 
         SimulateConfig(**fields)  # type: ignore[arg-type]
 
 
-def test_an_unknown_benchmark_is_refused(tmp_path: Path) -> None:
-    done = bench("simulat", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "Did you mean simulate?" in done.stderr
-    done = bench("simulate", "--networks", "cubba", cwd=tmp_path)
-    assert "Did you mean cuba? See `spikeloom bench simulate --help`." in done.stderr
-    assert bench("--help", cwd=tmp_path).stdout.startswith("usage: spikeloom bench")
+def test_an_unknown_benchmark_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "simulat"]) == 2
+    assert "Did you mean simulate?" in capsys.readouterr().err
+    assert main(["bench", "simulate", "--networks", "cubba"]) == 2
+    assert "Did you mean cuba? See `spikeloom bench simulate --help`." in capsys.readouterr().err
+    assert main(["bench", "--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: spikeloom bench")

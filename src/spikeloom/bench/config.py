@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import ConfigError, did_you_mean
 from ..recipes.common import require
 from .networks import WORKLOADS as NETWORKS
+from .points import AXES, Point, sweep, thread_counts
 from .workloads import TASKS
 
 
@@ -25,6 +26,11 @@ class BenchConfig:
 
     def __post_init__(self) -> None:
         require("rounds", self.rounds, low=1, high=10_000)
+
+    @property
+    def goes_on(self) -> Path | None:
+        """The folder of a run that goes on; None: a new one is made."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -62,21 +68,31 @@ class SimulateConfig(BenchConfig):
 
 
 @dataclass(frozen=True)
-class TrainConfig(BenchConfig):
+class TurnsConfig(BenchConfig):
+    """How a net is called again and again."""
+
+    seconds: float = 0.5
+    """A turn lasts at least so long; its median counts."""
+    keep_memory: bool = True
+    """Whether the C library (glibc) keeps freed memory, for all contenders alike; it is faster for all of them."""
+    fresh_cache: bool = True
+    """Whether kernels are compiled anew, so that this is timed; else they may come from the cache."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("seconds", self.seconds, low=0.0, high=600.0)
+
+
+@dataclass(frozen=True)
+class TrainConfig(TurnsConfig):
     """Training and inference beside their own matrix products and other frameworks."""
 
     tasks: tuple[str, ...] = tuple(TASKS)
     """Which workloads."""
     threads: int = 2
     """Threads of every contender."""
-    seconds: float = 0.5
-    """A turn lasts at least so long; its median counts."""
     peers: str = ""
     """An interpreter that has snntorch, spikingjelly, norse or sinabs; empty: this one, if it has."""
-    keep_memory: bool = True
-    """Whether the C library (glibc) keeps freed memory, for all contenders alike; it is faster for all of them."""
-    fresh_cache: bool = True
-    """Whether kernels are compiled anew, so that this is timed; else they may come from the cache."""
     batch: int = 0
     """Batch size at most, for a trial; 0: as each workload has it."""
 
@@ -84,8 +100,55 @@ class TrainConfig(BenchConfig):
         super().__post_init__()
         require_known("tasks", self.tasks, TASKS)
         require_threads((self.threads,))
-        require("seconds", self.seconds, low=0.0, high=600.0)
         require("batch", self.batch, low=0)
+
+
+@dataclass(frozen=True)
+class ScalingConfig(TurnsConfig):
+    """A training step beside its own matrix products, while the size of the net and the data change."""
+
+    rounds: int = 5
+    """Rounds in which both contenders take turns at each point; medians of them are shown."""
+    axes: tuple[str, ...] = tuple(AXES)
+    """What is varied, each from the base point."""
+    base: Point = field(default_factory=Point)
+    steps: tuple[int, ...] = (12, 25, 50, 100, 200, 400)
+    """Numbers of time steps."""
+    batch: tuple[int, ...] = (1, 8, 32, 128, 512)
+    """Batch sizes."""
+    width: tuple[int, ...] = (64, 128, 256, 512, 1024, 2048)
+    """Neurons of each hidden layer."""
+    density: tuple[float, ...] = (0.002, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)
+    """Spikes per neuron and step, of the input and of every layer."""
+    depth: tuple[int, ...] = (2, 3, 5, 9)
+    """Layers of weights."""
+    threads: tuple[int, ...] = field(default_factory=thread_counts)
+    """Threads of the computation."""
+    seconds: float = 0.2
+    """A turn lasts at least so long; its median counts."""
+    fresh_cache: bool = False
+    """Whether kernels are compiled anew in each process; else they may come from the cache."""
+    resume: Path | None = None
+    """Folder of a run that goes on: points that it has are not measured again."""
+    pictures: Path | None = None
+    """Folder to which the pictures and summary.json go as well."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_known("axes", self.axes, AXES)
+        self.points()
+
+    @property
+    def goes_on(self) -> Path | None:
+        return self.resume
+
+    def values(self) -> dict[str, tuple[float, ...]]:
+        """The values of each axis, in ascending order."""
+        return {axis: tuple(sorted(set(getattr(self, axis)))) for axis in self.axes}
+
+    def points(self) -> list[Point]:
+        """All points, those of one axis after those of the other."""
+        return sweep(self.base, self.values())
 
 
 def require_known(field: str, names: Iterable[str], known: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BenchError
-from .config import TrainConfig
+from .config import TrainConfig, TurnsConfig
 from .parity import difference
 from .process import Contender, has_module
 from .rounds import Say, take_turns
@@ -44,30 +44,13 @@ def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -
         spec["batch"] = min(config.batch, task.batch)
     names = {OURS: "spikeloom_training", REFERENCE: "reference_training"}
     names |= {peer: f"{PEERS[peer]}_training" for peer in peers}
-    env = _KEEP if config.keep_memory else {}
     refused, failed = compared(task.name, spec, names, peers, say)
     for label, why in {**refused, **failed}.items():
         if label in (OURS, REFERENCE):
             raise BenchError(f"{task.name}: {label} {why}", mend="Nothing is measured.")
     wanted = {f"floor, {kind}": ("floor_training", {**spec, "floor": kind}) for kind in floors(task)}
     wanted |= {label: (name, spec) for label, name in names.items() if label not in {**refused, **failed}}
-    rows: dict[str, Any] = {}
-    with contextlib.ExitStack() as stack:
-        started: list[tuple[Contender, float | None, float]] = []
-        for label, (name, given) in wanted.items():
-            say(f"{task.name}: {label} starts")
-            cache = stack.enter_context(tempfile.TemporaryDirectory()) if config.fresh_cache else ""
-            own = {**env, "OMP_NUM_THREADS": str(config.threads), **({"SPIKELOOM_CACHE": cache} if cache else {})}
-            contender = stack.enter_context(Contender(label, name, given, python=peers.get(label, ""), env=own))
-            before = contender.ask("reset")["resident"]
-            started.append((contender, before, contender.ask("first")["first"]))
-            contender.ask("reset")
-        turns, lost = take_turns([c for c, *_ in started], config.rounds, "run", lambda t: say(f"{task.name}, {t}"))
-        for contender, before, first in started:
-            if contender.label in turns:
-                rows[contender.label] = _row(contender, turns[contender.label], before, first)
-    others = [turn["others"] for answers in turns.values() for turn in answers if turn["others"] is not None]
-    busy = round(sum(others) / len(others), 2) if others else None
+    rows, lost, busy = measured(task.name, wanted, peers, config, say)
     return {
         "batch": spec["batch"],
         "contenders": rows,
@@ -75,6 +58,34 @@ def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -
         "failed": failed | lost,
         "other_work_cores": busy,
     }
+
+
+def measured(
+    title: str, wanted: Mapping[str, tuple[str, Mapping[str, Any]]], peers: Mapping[str, str], how: TurnsConfig,
+    say: Say,
+) -> tuple[dict[str, Any], dict[str, str], float | None]:  # fmt: skip
+    """Figures of each contender, by turns, why those that failed did, and the cores that other work kept busy.
+
+    ``wanted`` gives for each label the module of the contender and its specification.
+    """
+    rows: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+        started: list[tuple[Contender, float | None, float]] = []
+        for label, (name, spec) in wanted.items():
+            say(f"{title}: {label} starts")
+            cache = stack.enter_context(tempfile.TemporaryDirectory()) if how.fresh_cache else ""
+            own = {"OMP_NUM_THREADS": str(spec["threads"]), **({"SPIKELOOM_CACHE": cache} if cache else {})}
+            own |= _KEEP if how.keep_memory else {}
+            contender = stack.enter_context(Contender(label, name, spec, python=peers.get(label, ""), env=own))
+            before = contender.ask("reset")["resident"]
+            started.append((contender, before, contender.ask("first")["first"]))
+            contender.ask("reset")
+        turns, lost = take_turns([c for c, *_ in started], how.rounds, "run", lambda t: say(f"{title}, {t}"))
+        for contender, before, first in started:
+            if contender.label in turns:
+                rows[contender.label] = _row(contender, turns[contender.label], before, first)
+    others = [turn["others"] for answers in turns.values() for turn in answers if turn["others"] is not None]
+    return rows, lost, round(sum(others) / len(others), 2) if others else None
 
 
 def floors(task: Task) -> tuple[str, ...]:
@@ -111,6 +122,7 @@ def _row(
     contender: Contender, turns: Sequence[Mapping[str, Any]], before: float | None, first: float
 ) -> dict[str, Any]:
     peak = contender.ask("memory")["peak"]
+    dense = contender.ask("densities") if contender.label == OURS else {}
     return {
         "wall_s": [turn["wall"] for turn in turns],
         "compile_s": contender.facts["compile"],
@@ -118,7 +130,8 @@ def _row(
         "import_s": contender.facts["import"],
         "memory_mib": None if None in (peak, before) else peak - (before or 0.0),
         "versions": contender.facts["versions"],
+        **{name: dense[name] for name in dense if name == "densities"},
     }
 
 
-__all__ = ["OURS", "PEERS", "REFERENCE", "TASKS", "bench", "compared", "floors", "interpreters"]
+__all__ = ["OURS", "PEERS", "REFERENCE", "TASKS", "bench", "compared", "floors", "interpreters", "measured"]

@@ -6,10 +6,11 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..bench.config import BenchConfig, SimulateConfig, TrainConfig
+from ..bench.config import BenchConfig, ScalingConfig, SimulateConfig, TrainConfig
 from ..errors import ConfigError, did_you_mean
 from ..train.progress import show_status
-from ..train.run_folder import open_run_folder
+from ..train.run_folder import open_run_folder, reopen_run_folder
+from .evaluate import named_run
 from .interrupts import interrupts_deferred
 from .options import parse
 
@@ -27,6 +28,7 @@ class Benchmark:
 BENCHMARKS = (
     Benchmark("simulate", "networks beside plain loops, NEST and Brian2", SimulateConfig, "bench_simulate"),
     Benchmark("train", "training and inference beside floors and frameworks", TrainConfig, "bench_train"),
+    Benchmark("scaling", "a training step while nets and data grow", ScalingConfig, "bench_scaling"),
 )  # fmt: skip
 
 
@@ -42,7 +44,12 @@ def run(arguments: Sequence[str]) -> None:
     benchmark = by_name[arguments[0]]
     prog, description = f"spikeloom bench {benchmark.name}", f"Measure {benchmark.summary}."
     config = parse(benchmark.config(), arguments[1:], prog=prog, description=description)
-    with open_run_folder(config.out, config.name, f"bench-{benchmark.name}") as folder:
+    opened = (
+        open_run_folder(config.out, config.name, f"bench-{benchmark.name}")
+        if config.goes_on is None
+        else reopen_run_folder(named_run(config.goes_on, "bench scaling --resume"))
+    )
+    with opened as folder:
         with show_status("loading"), interrupts_deferred():
             module = importlib.import_module(f"spikeloom.cli.{benchmark.module}")
         module.measure(config, folder)
@@ -57,7 +64,8 @@ def usage() -> str:
             "",
             "Measures speed and memory. Every contender runs in a process of its own, and all take turns; what they",
             "compute is compared first, and no figure is shown for one that computes something else. Peers take part",
-            "where they are installed. Writes summary.json to runs/<name>/.",
+            "where they are installed. Writes summary.json and report.html to runs/<name>/;",
+            "`spikeloom report runs/NAME` makes page and pictures again.",
             "",
             "benchmarks:",
             *(f"  {benchmark.name:<{width}}  {benchmark.summary}" for benchmark in BENCHMARKS),

@@ -12,6 +12,7 @@ from ..errors import BenchError
 from ..train.provenance import versions
 from ..train.run_folder import RunFolder, plain_config
 from .bench_bar import show_bench
+from .bench_pages import draw
 
 
 def measure(config: SimulateConfig, folder: RunFolder) -> None:
@@ -34,6 +35,7 @@ def measure(config: SimulateConfig, folder: RunFolder) -> None:
             "machine": machine_facts(),
         }
         folder.write_json("summary.json", summary)  # after each, so that Ctrl-C keeps what was measured
+    draw(folder.path)
     print(f"\n-> {folder.path}")
     raise_for(networks)
 

@@ -11,6 +11,7 @@ from ..bench.train import TASKS, bench, interpreters
 from ..train.provenance import versions
 from ..train.run_folder import RunFolder, plain_config
 from .bench_bar import show_bench
+from .bench_pages import draw
 from .bench_simulate import raise_for
 
 
@@ -30,6 +31,7 @@ def measure(config: TrainConfig, folder: RunFolder) -> None:
         folder.write_json(
             "summary.json", {"benchmark": "train", "tasks": tasks, "config": plain_config(config), **facts}
         )
+    draw(folder.path)
     print(f"\n-> {folder.path}")
     raise_for(tasks)
 

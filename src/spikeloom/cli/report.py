@@ -11,13 +11,14 @@ from typing import Annotated
 import tyro
 
 from ..train.progress import show_status
+from .bench_pages import draw, is_benchmark
 from .evaluate import DataRoot, named_run
 from .interrupts import interrupts_deferred
 from .options import parse
 
 _DESCRIPTION = (
     "Make report.html of a finished run again. The robustness curves that `spikeloom evaluate RUN --noise` measured "
-    "become a part of it."
+    "become a part of it. Of a benchmark, its page and its pictures are made again."
 )
 
 
@@ -34,6 +35,10 @@ def run(arguments: Sequence[str]) -> None:
     """Read the run, write the page."""
     config = parse(ReportConfig(), arguments, prog="spikeloom report", description=_DESCRIPTION)
     folder = named_run(config.run, "report")
+    if is_benchmark(folder):
+        draw(folder)
+        print(f"-> {folder / 'report.html'}")
+        return
     with show_status("loading"), interrupts_deferred():
         module = importlib.import_module("spikeloom.cli.report_run")
     module.run(folder, config)

@@ -31,7 +31,7 @@ class Spikeloom(Frame):
             self.parts += [torch.nn.Flatten(), self.filled(last, 2)]
         else:
             self.parts = []
-            for k in range(3):
+            for k in range(len(self.weights)):
                 layer = torch.nn.Linear(sizes[k], sizes[k + 1], bias=False)
                 self.parts += [self.filled(layer, k), self.neuron()]
         self.net: Any = sl.nn.Sequential(*self.parts)
@@ -61,13 +61,18 @@ class Spikeloom(Frame):
     def compared(self) -> dict[str, Any]:
         found = super().compared()
         if self.spec["mode"] != "infer":
-            y, spikes = self.x, []
-            with self.torch.no_grad():
-                for part in self.parts:
-                    y = sl.nn.Sequential(part)(y)[0]
-                    spikes += [y] if isinstance(part, (sl.nn.Neuron, sl.nn.Recurrent)) else []
+            spikes = self.of_layers()
             found |= {f"spikes {len(spikes) - k}": s.numpy() for k, s in enumerate(spikes)}
         return found
+
+    def of_layers(self) -> list[Any]:
+        """Spikes of all layers."""
+        y, spikes = self.x, []
+        with self.torch.no_grad():
+            for part in self.parts:
+                y = sl.nn.Sequential(part)(y)[0]
+                spikes += [y] if isinstance(part, (sl.nn.Neuron, sl.nn.Recurrent)) else []
+        return spikes
 
 
 def load() -> dict[str, str]:

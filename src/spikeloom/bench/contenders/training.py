@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 DECAY = 0.875
@@ -15,24 +15,38 @@ SPREAD = {"mlp": (0.034, 0.06, 0.06), "recurrent": (0.08, 0.028, 0.02), "conv": 
 
 
 def drawn(spec: dict[str, Any]) -> dict[str, Any]:
-    """Input, gradient or labels, and weights, from one generator of NumPy."""
+    """Input, gradient or labels, and weights, from generators of NumPy; ``spec`` may give their means and spreads."""
     numpy = importlib.import_module("numpy")
     random, kind, sizes = numpy.random.default_rng(0), spec["kind"], spec["sizes"]
     shape = (spec["steps"], spec["batch"], sizes[0], *((SIDE, SIDE) if kind == "conv" else ()))
+    # In place: what is freed here stays with the process, and the memory of the first call would be counted without it.
+    x = numpy.empty(shape, numpy.float32)
+    for now in x:
+        random.random(dtype=numpy.float32, out=now)
     if kind == "neurons":
-        x, grad = random.uniform(-0.6, 0.95, shape), random.standard_normal(shape)
-        return {"x": x.astype(numpy.float32), "grad": grad.astype(numpy.float32), "weights": []}
+        x *= 1.55
+        x -= 0.6
+        return {"x": x, "grad": random.standard_normal(shape, dtype=numpy.float32), "weights": []}
+    for now in x:
+        numpy.less(now, spec["density"], out=now)
+    spreads = spec.get("weights") or [(0.0, spread) for spread in SPREAD[kind]]
+    weights = standard_weights(kind, sizes)
+    for weight, (mean, spread) in zip(weights, spreads, strict=True):
+        weight *= numpy.float32(spread)
+        weight += numpy.float32(mean)
+    return {"x": x, "labels": random.integers(0, sizes[-1], spec["batch"]), "weights": weights}
+
+
+def standard_weights(kind: str, sizes: Sequence[int]) -> list[Any]:
+    """Weights of mean 0 and standard deviation 1, the same in every call."""
+    numpy = importlib.import_module("numpy")
     shapes: list[tuple[int, ...]] = [(after, before) for before, after in itertools.pairwise(sizes)]
     if kind == "recurrent":
         shapes = [(sizes[1], sizes[0]), (sizes[1], sizes[1]), (sizes[2], sizes[1])]
     elif kind == "conv":
         shapes = [(sizes[1], sizes[0], 3, 3), (sizes[2], sizes[1], 3, 3), (sizes[3], sizes[2] * (SIDE // 4) ** 2)]
-    x = (random.random(shape, dtype=numpy.float32) < spec["density"]).astype(numpy.float32)
-    labels = random.integers(0, sizes[-1], spec["batch"])
-    drawn = zip(shapes, SPREAD[kind], strict=True)
-    return {"x": x, "labels": labels, "weights": [
-        (random.standard_normal(s) * spread).astype(numpy.float32) for s, spread in drawn
-    ]}  # fmt: skip
+    random = numpy.random.default_rng(1)
+    return [random.standard_normal(shape, dtype=numpy.float32) for shape in shapes]
 
 
 class Frame:
@@ -49,12 +63,12 @@ class Frame:
         self.spikes: list[Any] = []
         self.x = self.layout(self.torch.from_numpy(data["x"]))
         if spec["kind"] == "neurons":
-            self.x = (self.x * self.scale).requires_grad_()
+            self.x = self.x.mul_(self.scale).requires_grad_()
             self.grad = self.layout(self.torch.from_numpy(data["grad"]))
         else:
             self.labels = self.torch.from_numpy(data["labels"])
         # The last weights of two nets lead to no neuron.
-        last = {"recurrent": 2, "conv": 2}.get(spec["kind"], 3)
+        last = {"recurrent": 2, "conv": 2}.get(spec["kind"], len(data["weights"]))
         self.scales = [self.scale if k < last else 1.0 for k in range(len(data["weights"]))]
         self.weights = [
             self.torch.nn.Parameter(self.torch.from_numpy(w) * s)
@@ -77,7 +91,7 @@ class Frame:
         if kind == "recurrent":
             self.layers = [self.recurrent(*self.weights[:2])]
         else:
-            self.layers = [self.lif() for _ in range({"neurons": 1, "conv": 2}.get(kind, 3))]
+            self.layers = [self.lif() for _ in range({"neurons": 1, "conv": 2}.get(kind, len(self.weights)))]
 
     def layout(self, x: Any) -> Any:
         """Time first, or the batch first."""
@@ -121,6 +135,12 @@ class Frame:
             self.optimiser.step()
         self.spikes = []
 
+    def of_layers(self) -> list[Any]:
+        """Spikes of all layers."""
+        with self.torch.no_grad():
+            self.output(self.x)
+        return self.spikes
+
     def compared(self) -> dict[str, Any]:
         """Spikes of all layers, time first, and gradients, as arrays of NumPy."""
         mode, functional = self.spec["mode"], self.torch.nn.functional
@@ -162,7 +182,10 @@ def started(frame: type[Frame], spec: dict[str, Any]) -> tuple[dict[str, Any], d
             times.append(time.perf_counter() - begun)
         return {"wall": sorted(times)[len(times) // 2]}
 
-    return {}, {"compare": compared, "first": first, "run": turn}
+    def densities() -> dict[str, list[float]]:
+        return {"densities": [float(spikes.mean()) for spikes in made.of_layers()]}
+
+    return {}, {"compare": compared, "first": first, "run": turn, "densities": densities}
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -1,0 +1,173 @@
+"""Pictures of ``spikeloom bench scaling``: time, ratio to the dense products, and memory against one respect."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from ..bench.curves import LIMIT, Curve, Sweep
+from ..bench.points import AXES, Point
+from ..report.palette import BLUE, INK, MUTED, VERMILLION, for_text
+from ._frame import headline, label, new_figure, style
+
+_WIDTH, _HEIGHT = 9.6, 3.2
+_NEAREST = 0.075  # of the width of a panel, between names of ticks
+_Look = dict[str, Any]
+_OURS: _Look = {"color": BLUE, "marker": "o"}
+_DENSE: _Look = {"color": VERMILLION, "marker": "s"}
+_GUIDE: _Look = {"color": MUTED, "linewidth": 1.0, "linestyle": (0, (4, 3)), "zorder": 1}
+_WORDS = {
+    "steps": "number of time steps",
+    "batch": "batch size",
+    "width": "width of the hidden layers",
+    "density": "density of spikes",
+    "depth": "depth",
+    "threads": "number of threads",
+}
+
+
+def picture(sweep: Sweep) -> Figure:
+    """Three panels against what was varied: milliseconds of a training step, their ratio, MiB. Marks are medians of
+    rounds, bars reach from the smallest to the largest; a dashed line is what would be in proportion to the work."""
+    figure = new_figure(_WIDTH, _HEIGHT)
+    axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 1.0))
+    time, ratio, memory = axes
+    for ax in axes:
+        style(ax)
+        _x_axis(ax, sweep)
+    _curve(time, sweep.x, sweep.ours, _OURS)
+    _curve(time, sweep.x, sweep.dense, _DENSE)
+    if sweep.axis != "density":
+        _guide(time, sweep, sweep.ours.median, _base(sweep))
+    _log_y(time)
+    label(time, xlabel=_x_label(sweep.axis), title="time of a step (ms)")
+    _ratio(ratio, sweep)
+    for values, look in ((sweep.memory_ours, _OURS), (sweep.memory_dense, _DENSE)):
+        memory.plot(sweep.x, values, linewidth=1.6, markersize=5, **look)
+    if sweep.axis in ("steps", "batch"):
+        _guide(memory, sweep, sweep.memory_ours, len(sweep.x) - 1)
+    if np.nanmax(sweep.memory_ours + sweep.memory_dense) > 4 * np.nanmin(sweep.memory_ours + sweep.memory_dense):
+        _log_y(memory)
+    else:
+        memory.set_ylim(bottom=0.0)
+    label(memory, xlabel=_x_label(sweep.axis), title="peak memory (MiB)")
+    headline(figure, f"A training step against the {_WORDS[sweep.axis]}: {_others(sweep)}")
+    _legend(figure, sweep)
+    return figure
+
+
+def svg(figure: Figure) -> str:
+    """The picture as SVG text, the same for the same figure."""
+    stream = io.StringIO()
+    with mpl.rc_context(
+        {"svg.hashsalt": "spikeloom", "svg.fonttype": "none", "font.sans-serif": ["DejaVu Sans", "Arial"]}
+    ):
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    # Fractions of a hundredth of a point cannot be seen.
+    text = re.sub(r"-?\d+\.\d{3,}", lambda m: f"{float(m[0]):.2f}".rstrip("0").rstrip("."), stream.getvalue())
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+
+
+def _x_label(axis: str) -> str:
+    return f"{AXES[axis]} (%)" if axis == "density" else AXES[axis]
+
+
+def _others(sweep: Sweep) -> str:
+    """What stayed as it was."""
+    point: Point = sweep.points[0]
+    said = {
+        "steps": f"T = {point.steps}", "batch": f"batch {point.batch}", "width": f"width {point.width}",
+        "density": f"density {100 * point.density:g} %", "depth": f"{point.depth} layers",
+        "threads": f"{point.threads} thread{'' if point.threads == 1 else 's'}",
+    }  # fmt: skip
+    return ", ".join(text for axis, text in said.items() if axis != sweep.axis)
+
+
+def _x_axis(ax: Axes, sweep: Sweep) -> None:
+    x = np.array(sweep.x)
+    ax.set_xscale("log")
+    margin = (x[-1] / x[0]) ** 0.05
+    ax.set_xlim(x[0] / margin, x[-1] * margin)
+    places = np.log(x / x[0]) / np.log(x[-1] / x[0])
+    kept: list[int] = []
+    for k in reversed(range(len(x))):
+        if not kept or places[kept[-1]] - places[k] > _NEAREST:
+            kept.append(k)
+    scale = 100.0 if sweep.axis == "density" else 1.0
+    ax.xaxis.set_major_locator(FixedLocator([float(x[k]) for k in reversed(kept)]))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{scale * value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _log_y(ax: Axes) -> None:
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    narrow = high < 150 * low
+    ax.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+
+
+def _curve(ax: Axes, x: Sequence[float], curve: Curve, look: _Look) -> None:
+    ax.vlines(x, curve.low, curve.high, color=look["color"], linewidth=1.2, alpha=0.6)
+    ax.plot(x, curve.median, linewidth=1.6, markersize=5, **look)
+
+
+def _guide(ax: Axes, sweep: Sweep, values: Sequence[float], anchor: int) -> None:
+    """In proportion to the work, through the point of this number."""
+    work = np.array(sweep.work)
+    ax.plot(sweep.x, values[anchor] * work / work[anchor], **_GUIDE)
+
+
+def _base(sweep: Sweep) -> int:
+    """The point whose work is nearest to that of the base point."""
+    return int(np.argmin(np.abs(np.log(sweep.work))))
+
+
+def _ratio(ax: Axes, sweep: Sweep) -> None:
+    _curve(ax, sweep.x, sweep.ratio, _OURS)
+    ax.axhline(1.0, color=VERMILLION, linewidth=1.6)
+    top = max(1.3, min(3.0, 1.08 * max(sweep.ratio.median)))
+    if sweep.axis == "density":
+        ax.axhline(LIMIT, **_GUIDE)
+        ax.annotate(f"limit {LIMIT:g}", (0.0, LIMIT), (3, 2), ("axes fraction", "data"), "offset points",
+                    color=MUTED, fontsize=8, va="bottom")  # fmt: skip
+    ax.set_ylim(0.0, top)
+    ax.yaxis.set_major_locator(MaxNLocator(6))
+    last = len(sweep.x) - 1
+    for k in _labelled(sweep):
+        side, shift = ("left", -4) if k == 0 else ("right", 4) if k == last else ("center", 0)
+        ax.annotate(f"{sweep.ratio.median[k]:.2f}", (sweep.x[k], sweep.ratio.high[k]), (shift, 5), "data",
+                    "offset points", color=for_text(BLUE), fontsize=8, ha=side, va="bottom")  # fmt: skip
+    label(ax, xlabel=_x_label(sweep.axis), title="in dense products")
+
+
+def _labelled(sweep: Sweep) -> list[int]:
+    """First, last, best and worst of the points."""
+    median = sweep.ratio.median
+    return sorted({0, len(median) - 1, int(np.argmin(median)), int(np.argmax(median))})
+
+
+def _legend(figure: Figure, sweep: Sweep) -> None:
+    entries = {"spikeloom": Line2D([], [], **_OURS), "dense products alone": Line2D([], [], **_DENSE)}
+    if sweep.axis != "density":
+        word = "1 / threads" if sweep.axis == "threads" else "in proportion to the products"
+        entries[word] = Line2D([], [], **{k: v for k, v in _GUIDE.items() if k != "zorder"})
+    found = figure.legend(
+        list(entries.values()), list(entries), loc="outside lower left", ncols=3, frameon=False, fontsize=9,
+        handlelength=2.2,
+    )  # fmt: skip
+    for text in found.get_texts():
+        text.set_color(INK)
+
+
+__all__ = ["picture", "svg"]
