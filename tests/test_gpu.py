@@ -205,6 +205,38 @@ class TestInterpreted:
         assert result.spikes.shape == shape
         assert grads["x"].shape == shape
 
+    @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+    @pytest.mark.parametrize("name", ["LIF", "LI"])
+    def test_half_precision_goes_in_and_comes_out(self, name: str, dtype: torch.dtype) -> None:
+        """The kernel's own arithmetic is the float32 kernel's on the rounded input; its results are rounded once."""
+        (narrow, narrow_grad), (wide, wide_grad) = (half_run(name, dtype, t) for t in (dtype, torch.float32))
+        for part in ("states", "final"):
+            for key, value in getattr(wide, part).items():
+                assert torch.equal(getattr(narrow, part)[key], value)
+        if wide.spikes is not None:
+            assert narrow.spikes is not None
+            assert 0 < wide.spikes.sum() < wide.spikes.numel()
+            assert torch.equal(narrow.spikes, wide.spikes.to(dtype))
+        assert wide_grad.abs().max() > 0
+        # Triton's interpreter cuts off what a bfloat16 has no room for, where a card rounds to the nearest.
+        if dtype == torch.bfloat16:
+            wide_grad = (wide_grad.view(torch.int32) & ~0xFFFF).view(torch.float32)
+        assert torch.equal(narrow_grad, wide_grad.to(dtype))
+
+    def test_each_stream_keeps_its_type(self) -> None:
+        streams = {"v": noise(3, 1, 2, seed=0).bfloat16(), "i": noise(3, 1, 2, seed=1).float()}
+        found: list[tuple[torch.Tensor, ...]] = []
+        for backend in ("gpu", "reference"):
+            leaves = {n: x.clone().requires_grad_() for n, x in streams.items()}
+            with sl.backend(backend):
+                result = sl.scan(sl.LIF(tau=3.0), leaves)
+            assert result.spikes is not None
+            found.append((result.spikes, *torch.autograd.grad(result.final["v"].sum(), tuple(leaves.values()))))
+        for ours, theirs, dtype in zip(*found, (torch.bfloat16, torch.bfloat16, torch.float32), strict=True):
+            assert ours.dtype == theirs.dtype == dtype
+            # The interpreter cuts off what a bfloat16 has no room for: at most one unit in its last place.
+            torch.testing.assert_close(ours, theirs, rtol=2 * torch.finfo(dtype).eps, atol=0)
+
     def test_without_gradients_nothing_is_saved(self) -> None:
         x = 0.9 * noise(4, 1, 3, seed=0).abs()
         with sl.backend("gpu"), torch.no_grad():
@@ -226,6 +258,19 @@ class TestInterpreted:
         assert arrays["g.c0"].tolist() == [10.0 + 2.0 * (1.0 + 0.5 + 0.25 + 0.125)] * 3
 
 
+def half_run(name: str, rounded: torch.dtype, dtype: torch.dtype) -> tuple[ScanResult, torch.Tensor]:
+    """A scan of input that fits ``rounded``, given as ``dtype``, and the gradient to it."""
+    x = (0.9 * noise(7, 1, 5, seed=0).abs()).to(rounded).to(dtype).requires_grad_()
+    sl.last_kernels()
+    with sl.backend("gpu"):
+        result = sl.scan(CASES[name].model, {"v": x}, record=("v",))
+        output = result.states["v"] if result.spikes is None else result.spikes
+        weights = noise(7, 1, 5, seed=1).to(rounded).to(output.dtype)
+        (grad,) = torch.autograd.grad(output, x, weights)
+    assert sl.last_kernels() == [f"scan/gpu/{name}/forward", f"scan/gpu/{name}/backward"]
+    return result, grad
+
+
 def run_on_gpu(name: str, shape: tuple[int, int, int]) -> tuple[ScanResult, dict[str, torch.Tensor]]:
     with sl.backend("gpu"):
         return run(name, shape, torch.float32)
@@ -241,7 +286,9 @@ def compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 class Kernel:
     """One kernel of a model: its source, and what a launch would tell Triton."""
 
-    def __init__(self, case: str | Case, direction: str, precision: str, learn: bool = True) -> None:
+    def __init__(
+        self, case: str | Case, direction: str, precision: str, learn: bool = True, narrow: str | None = None
+    ) -> None:
         case = CASES[case] if isinstance(case, str) else case
         found = program(case.model, case.solver, sl.ATan(), case.targets)
         streams = tuple(name in case.targets for name in found.streams)
@@ -250,12 +297,16 @@ class Kernel:
         self.names = tuple(dict.fromkeys([*map(gpu._array, graph.inputs), *graph.outputs]))
         shared = frozenset(n for n in self.names if re.fullmatch(r"c\d+", n))
         label = type(case.model).__name__
-        self.source = gpu.kernel_source(graph, self.names, shared, plan.conditions, precision, direction, label)
+        self.narrow = {n: narrow for n in self.names if narrow and n.removeprefix("g.").startswith(("x.", "spike"))}
+        kinds = gpu.Kinds(shared, plan.conditions, frozenset(self.narrow))
+        self.source = gpu.kernel_source(graph, self.names, kinds, precision, direction, label)
         self.direction, self.conditions = direction, plan.conditions
         self.floats = {"f32": "*fp32", "f64": "*fp64"}[precision]
         self.block, self.ahead = gpu.launch_shape(graph, 100, 100_000)
 
     def _pointer(self, name: str) -> str:
+        if name in self.narrow:
+            return f"*{self.narrow[name]}"
         return "*u8" if name in self.conditions else "*fp64" if name.startswith("g.c") else self.floats
 
     def compiled(self, strict: bool = False, width: str = "i32", ahead: int = 2) -> dict[str, str | bytes]:
@@ -287,6 +338,16 @@ class TestCompiled:
         made = Kernel(name, direction, precision).compiled(ahead=8 if name == "LIF" else 2)
         assert made["cubin"]
         assert "approx" not in str(made["ptx"])
+
+    @pytest.mark.parametrize(("direction", "narrow"), [("forward", "bf16"), ("backward", "bf16"), ("backward", "fp16")])
+    def test_half_precision_compiles_for_a_card(self, direction: str, narrow: str) -> None:
+        """Streams, spikes and their gradients are loaded and stored as they are, rounded to the nearest."""
+        kernel = Kernel("LIF", direction, "f32", narrow=narrow)
+        assert set(kernel.narrow) == ({"x.v", "spike"} if direction == "forward" else {"x.v", "g.x.v", "g.spike"})
+        ptx = str(kernel.compiled()["ptx"])
+        assert "approx" not in ptx
+        assert (f"cvt.rn.{narrow.replace('fp', 'f')}" in ptx) == (direction == "backward")  # a spike needs no rounding
+        assert "st.global.b16" in ptx
 
     @pytest.mark.parametrize("direction", ["forward", "backward"])
     @pytest.mark.parametrize("case", ZOO.values(), ids=ZOO)

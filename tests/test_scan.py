@@ -216,8 +216,9 @@ def test_opcheck_backward() -> None:
     outputs = [o.detach() for o in outputs]
     rows, finals, saved = outputs[:2], outputs[2:3], outputs[3:]
     needed = [x.detach() for x in streams]
+    constants, kinds = [c.detach() for c in prepared], ",".join(str(x.dtype) for x in needed)
     details = (text, recorded, wanted, *rest)
-    torch.library.opcheck(scan_backward_op, (rows, finals, saved, needed, [c.detach() for c in prepared], 7, *details))
+    torch.library.opcheck(scan_backward_op, (rows, finals, saved, needed, constants, kinds, 7, *details))
 
 
 def test_double_backward_needs_the_reference() -> None:

@@ -6,6 +6,7 @@ Triton is imported when the first kernel runs, so that everything else works on 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from .plan import ADJOINT, Plan
 Arrays = Mapping[str, torch.Tensor]
 _PRECISION = {torch.float32: "f32", torch.float64: "f64"}
 _DTYPE = {"f32": "float32", "f64": "float64"}
+NARROW = (torch.bfloat16, torch.float16)  # what streams, spikes and their gradients may be beside float32 states
 
 _WARP = 32
 _FEW_LANES = 16_384  # up to here, programs of one warp reach more multiprocessors than larger ones
@@ -31,9 +33,20 @@ _OPERATIONS_AT_ONCE = 256  # of all steps whose rows are loaded together: bounds
 _MOST_AHEAD = 8
 
 
+@dataclasses.dataclass(frozen=True)
+class Kinds:
+    """Of a kernel's arrays: which are one number, which are conditions (bytes), which are of a NARROW type."""
+
+    shared: frozenset[str]
+    conditions: frozenset[str]
+    narrow: frozenset[str] = frozenset()
+
+
 def forward(plan: Plan, steps: int, arrays: Arrays, label: str, strict: bool) -> None:
     """Run forward in place: ``arrays`` holds streams ``x.*`` and outputs ``[T, M]``, constants, and states ``next.*``
-    ``[M]`` filled with the initial values. Raises BackendError where Triton cannot run on the data."""
+    ``[M]`` filled with the initial values. Raises BackendError where Triton cannot run on the data.
+
+    Beside float32 states, streams and spikes (and their gradients in :func:`backward`) may be of a NARROW type."""
     _launch(plan, steps, arrays, ("forward", label, strict))
 
 
@@ -50,7 +63,8 @@ def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool])
     first = arrays[next(n for n in names if n.startswith((NEXT, ADJOINT + STATE)))]
     interpreted = checked_device(first.device)
     shared = frozenset(n for n in names if n.startswith(CONSTANT) and arrays[n].numel() == 1)
-    kernel = _kernel(plan, names, shared, _PRECISION[first.dtype], kind[:2], interpreted)
+    kinds = Kinds(shared, plan.conditions, frozenset(n for n in names if arrays[n].dtype in NARROW))
+    kernel = _kernel(plan, names, kinds, _PRECISION[first.dtype], kind[:2], interpreted)
     width = first.numel()
     if not (width and steps):
         return
@@ -103,9 +117,9 @@ def checked_device(device: torch.device) -> bool:
 
 @functools.lru_cache(maxsize=1024)
 def _kernel(
-    plan: Plan, names: tuple[str, ...], shared: frozenset[str], precision: str, kind: tuple[str, str], interpreted: bool
+    plan: Plan, names: tuple[str, ...], kinds: Kinds, precision: str, kind: tuple[str, str], interpreted: bool
 ) -> Any:
-    source = kernel_source(_graph(plan, kind[0]), names, shared, plan.conditions, precision, *kind)
+    source = kernel_source(_graph(plan, kind[0]), names, kinds, precision, *kind)
     return getattr(load_for_triton(source, interpreted), kind[0])
 
 
@@ -132,11 +146,10 @@ def _carrier(name: str) -> str:
 
 
 def kernel_source(
-    graph: Graph, names: tuple[str, ...], shared: frozenset[str], conditions: frozenset[str], precision: str,
-    direction: str, label: str,
-) -> str:  # fmt: skip
+    graph: Graph, names: tuple[str, ...], kinds: Kinds, precision: str, direction: str, label: str
+) -> str:
     """The module of one kernel: each program takes a block of neurons through all steps, states in registers."""
-    parts = _Parts(graph, shared, conditions, precision)
+    parts = _Parts(graph, kinds, precision)
     arguments = ", ".join(f"{identifier(n)}_all" for n in names)
     now = "first + k" if direction == "forward" else "steps - 1 - (first + k)"
     place = [
@@ -195,12 +208,12 @@ def _indented(depth: int, lines: Sequence[str]) -> list[str]:
 class _Parts:
     """The parts of a kernel: what is loaded, computed, stored and passed on to the next step."""
 
-    def __init__(self, graph: Graph, shared: frozenset[str], conditions: frozenset[str], precision: str) -> None:
-        self.graph, self.shared, self.conditions = graph, shared, conditions
+    def __init__(self, graph: Graph, kinds: Kinds, precision: str) -> None:
+        self.graph, self.kinds = graph, kinds
         self.dtype = _DTYPE[precision]
         constants = [n for n in graph.inputs if n.startswith(CONSTANT)]
-        self.numbers = [n for n in constants if n in shared]
-        self.lanes = [n for n in constants if n not in shared]
+        self.numbers = [n for n in constants if n in kinds.shared]
+        self.lanes = [n for n in constants if n not in kinds.shared]
         self.carried = [n for n in graph.outputs if n.startswith((NEXT, ADJOINT + STATE, ADJOINT + CONSTANT))]
         self.rows = [n for n in graph.inputs if _array(n) == n and n not in constants]
         self.written = [n for n in graph.outputs if n not in self.carried]
@@ -219,15 +232,20 @@ class _Parts:
 
     def stepped(self) -> str:
         """The call of the step."""
-        given = {n: f"{identifier(n)}_rows[k]" + (" != 0" if n in self.conditions else "") for n in self.rows}
+        given = {n: self._as_number(n, f"{identifier(n)}_rows[k]") for n in self.rows}
         arguments = ", ".join(given.get(n, identifier(n)) for n in self.graph.inputs)
         return f"{', '.join(map(_new, self.graph.outputs))} = step({arguments})"
+
+    def _as_number(self, name: str, loaded: str) -> str:
+        if name in self.kinds.narrow:
+            return f"tl.cast({loaded}, tl.{self.dtype})"
+        return f"{loaded} != 0" if name in self.kinds.conditions else loaded
 
     def stored(self) -> list[str]:
         """Stores of a step's rows."""
         lines: list[str] = []
         for name in self.written:
-            value = f"tl.cast({_new(name)}, tl.uint8)" if name in self.conditions else _new(name)
+            value = f"tl.cast({_new(name)}, tl.uint8)" if name in self.kinds.conditions else _new(name)
             lines.append(f"tl.store({identifier(name)}_all + at, {value}, mask=live)")
         return lines
 

@@ -60,7 +60,8 @@ def _scan(
     text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
 ) -> list[torch.Tensor]:  # fmt: skip
     """Streams ``[T, M]``, states ``[M]``, constants ``[1]`` or ``[N]`` with M a multiple of N; ``wanted`` flags the
-    streams and constants that need gradients (empty: no gradients). Returns rows, final states, saved rows."""
+    streams and constants that need gradients (empty: no gradients). Returns rows, final states, saved rows; spikes
+    have the first stream's type, all else the states'."""
     layout = layout_of(text, recorded, wanted)
     outputs = _allocate(layout, streams[0], states, empty)
     for final, initial in zip(outputs[len(layout.rows) :], states, strict=False):
@@ -83,7 +84,7 @@ def _fake_scan(
 
 
 def _allocate(layout: Layout, stream: torch.Tensor, states: Sequence[torch.Tensor], make: Make) -> Tensors:
-    rows = [make(states[0], stream.shape) for _ in layout.rows]
+    rows = [make(states[0], stream.shape, stream.dtype if n == SPIKE else None) for n in layout.rows]
     finals = [make(s, s.shape) for s in states]
     kinds = [torch.uint8 if n in layout.plan.conditions else states[0].dtype for n in layout.saved]
     return [*rows, *finals, *(make(states[0], stream.shape, kind) for kind in kinds)]
@@ -104,14 +105,15 @@ def contiguous(x: torch.Tensor) -> torch.Tensor:
 
 def _scan_backward(
     grad_rows: Sequence[torch.Tensor], grad_finals: Sequence[torch.Tensor], saved: Sequence[torch.Tensor],
-    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor], steps: int,
+    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor], kinds: str, steps: int,
     text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
 ) -> list[torch.Tensor]:  # fmt: skip
-    """Adjoints of states ``[M]``, wanted streams ``[T, M]`` and wanted constants (in their own shape)."""
+    """Adjoints of states ``[M]``, wanted streams ``[T, M]`` (of the types that ``kinds`` names) and wanted constants
+    (in their own shape)."""
     layout = layout_of(text, recorded, wanted)
     width = grad_finals[0].numel()
     carried = [g.clone(memory_format=torch.contiguous_format) for g in grad_finals]
-    given = [empty(carried[0], (steps, width)) for _ in layout.wanted_streams]
+    given = [empty(carried[0], (steps, width), kind) for kind in _kinds(kinds)]
     sums = [carried[0].new_zeros(width, dtype=torch.float64) for _ in layout.wanted_constants]
     arrays = {ADJOINT + n: g for n, g in zip(layout.states, carried, strict=True)}
     arrays |= {ADJOINT + n: contiguous(g) for n, g in zip(layout.rows, grad_rows, strict=True)}
@@ -129,17 +131,22 @@ def _scan_backward(
 
 def _fake_scan_backward(
     grad_rows: Sequence[torch.Tensor], grad_finals: Sequence[torch.Tensor], saved: Sequence[torch.Tensor],
-    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor], steps: int,
+    streams: Sequence[torch.Tensor], constants: Sequence[torch.Tensor], kinds: str, steps: int,
     text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
 ) -> list[torch.Tensor]:  # fmt: skip
     layout = layout_of(text, recorded, wanted)
     shapes = dict(zip(layout.constants, constants, strict=True))
-    given = [grad_finals[0].new_empty((steps, grad_finals[0].numel())) for _ in layout.wanted_streams]
+    given = [grad_finals[0].new_empty((steps, grad_finals[0].numel()), dtype=kind) for kind in _kinds(kinds)]
     return [
         *(torch.empty_like(g) for g in grad_finals),
         *given,
         *(torch.empty_like(shapes[n]) for n in layout.wanted_constants),
     ]
+
+
+@functools.lru_cache(maxsize=64)
+def _kinds(names: str) -> list[torch.dtype]:
+    return [getattr(torch, name.removeprefix("torch.")) for name in names.split(",") if name]
 
 
 def _per_lane(constant: torch.Tensor, width: int) -> torch.Tensor:
@@ -170,6 +177,8 @@ class _Scan(torch.autograd.Function):
         ctx.mark_non_differentiable(*outputs[differentiable:])
         ctx.set_materialize_grads(False)  # or each saved row would get a gradient of zeros, as large as itself
         ctx.how, ctx.steps = how, streams[0].shape[0]
+        wanted = [x for n, x in zip(layout.streams, streams, strict=True) if n in layout.wanted_streams]
+        ctx.kinds = ",".join(str(x.dtype) for x in wanted)
         ctx.shapes = [(o.dtype, o.shape, o.device) for o in outputs[:differentiable]]
         return tuple(outputs)
 
@@ -183,7 +192,7 @@ class _Scan(torch.autograd.Function):
         ]
         rows, finals = filled[: len(layout.rows)], filled[len(layout.rows) :]
         saved, streams, constants = tensors[: len(layout.saved)], tensors[len(layout.saved) : split], tensors[split:]
-        found = iter(scan_backward_op(rows, finals, saved, streams, constants, ctx.steps, *ctx.how))
+        found = iter(scan_backward_op(rows, finals, saved, streams, constants, ctx.kinds, ctx.steps, *ctx.how))
         by_state = [next(found) for _ in layout.states]
         by_stream = [next(found) if n in layout.wanted_streams else None for n in layout.streams]
         by_constant = [next(found) if n in layout.wanted_constants else None for n in layout.constants]
@@ -211,7 +220,7 @@ scan_op = operator(
 LIBRARY.impl("scan", _scan_autograd, "Autograd")
 scan_backward_op = operator(
     "scan_backward(Tensor[] grad_rows, Tensor[] grad_finals, Tensor[] saved, Tensor[] streams, Tensor[] constants, "
-    f"int steps, {_HOW}) -> Tensor[]",
+    f"str kinds, int steps, {_HOW}) -> Tensor[]",
     _scan_backward, _fake_scan_backward, no_second_derivative("the fused scan"),
 )  # fmt: skip
 
