@@ -40,7 +40,7 @@ def simulated(name: str, threads: int = 1, **changes: Any) -> tuple[Network, Res
     """A network, what it did, and its figures."""
     module, config = configured(name, **changes)
     net: Network = module.build(config)
-    result = net.run(config.duration, threads=threads)
+    result = net.run(config.length, threads=threads)
     return net, result, module.facts(config, result)
 
 

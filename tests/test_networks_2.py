@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -146,31 +147,41 @@ def test_distance_of_input_trains_is_the_integral() -> None:
 # -- synfire chain
 
 
-@pytest.mark.parametrize(("spread", "spikes"), [(0.0, (40.0, 44.0, 50.0, 55.0)), (2.0, (45.0, 57.0, 63.0, 70.0))])
-def test_packets_survive_as_in_brian(spread: float, spikes: tuple[float, ...]) -> None:
-    time = 60.0 + len(spikes) * (30.0 + 6.0 * spread)
-    changes = {"spikes": spikes, "spread": (spread,), "trials": 30, "duration": time, "discard": 60.0}
-    _, _, facts = simulated("synfire-chain", **changes)
+@pytest.mark.parametrize(
+    ("spreads", "spikes"),
+    [
+        ((0.0, 1.0), (40.0, 44.0, 50.0, 55.0, 65.0)),
+        ((2.0, 3.0), (45.0, 57.0, 63.0, 70.0, 80.0)),
+        ((4.0, 5.0), (60.0, 80.0, 90.0, 100.0, 110.0)),
+    ],
+)
+def test_packets_survive_as_in_brian(spreads: tuple[float, ...], spikes: tuple[float, ...]) -> None:
+    # REFERENCE section 9: a of which half survive (the grid of a was 5 wide there), up to which none, from which all.
+    _, _, facts = simulated("synfire-chain", spikes=spikes, spread=spreads)
     known = {what for what, fact in facts.items() if fact.published is not None}
-    assert f"a of which half survive, σ = {spread:g} ms" in known
-    assert len(known) == 5
+    assert {f"a of which half survive, σ = {spread:g} ms" for spread in spreads} <= known
+    for spread in spreads:
+        none, every = {0: (40, 55), 1: (40, 65), 2: (45, 70), 3: (50, 80), 4: (60, 100), 5: (70, 110)}[int(spread)]
+        judged = [facts[f"survival of a = {a:g}, σ = {spread:g} ms"] for a in spikes if not none < a < every]
+        assert {fact.published for fact in judged} == {0.0, 1.0}
+    assert "rate of the first group without packets" in known
     assert outside(facts) == {}
 
 
 def test_a_synfire_chain_makes_packets_synchronous() -> None:
     module, config = configured("synfire-chain", trials=4, spikes=(100.0,), spread=(3.0,))
-    result = module.build(config).run(config.duration, threads=1)
+    result = module.build(config).run(config.length, threads=1)
     sizes, spreads = module.passages(config, result)
     assert sizes.shape == (1, 4, 10)
     assert (sizes[:, :, -3:] > 90.0).all()
     assert (spreads[:, :, -3:] < 0.7).all()
     assert (spreads[:, :, 0] > 0.8).all()
-    assert same_spikes(result, module.build(config).run(config.duration, threads=2))
+    assert same_spikes(result, module.build(config).run(config.length, threads=2))
 
 
 def test_a_synfire_chain_is_built_as_it_is_described() -> None:
     module, config = configured("synfire-chain", trials=2, groups=3, members=4, spikes=(5.0, 0.0), spread=(0.0, 1.0),
-                                duration=250.0)  # fmt: skip
+                                discard=50.0, duration=250.0)  # fmt: skip
     net: Network = module.build(config)
     p = net.projections["chain"]
     pairs = set(zip(p.sources().tolist(), p.edges.targets.tolist(), strict=True))
@@ -183,7 +194,8 @@ def test_a_synfire_chain_is_built_as_it_is_described() -> None:
     }
     assert p.size == len(pairs)
     assert pairs == expected
-    times, trials = module.packets(config)
+    times, trials, numbers = module.packets(config)
+    assert numbers.tolist() == 4 * list(range(5))
     assert trials.tolist() == [0] * 5 + [1] * 5 + [0] * 5 + [1] * 5
     assert times[:10].tolist() == [50.0] * 10
     assert 0.3 < times[10:].std() < 2.0
@@ -192,16 +204,36 @@ def test_a_synfire_chain_is_built_as_it_is_described() -> None:
     assert module.half_point((50.0,), np.array([0.5])) is None
 
 
-def test_survival_is_drawn() -> None:
+def test_the_survival_map_is_drawn_and_written(tmp_path: Path) -> None:
     from spikeloom.plot.synfire import pictures
 
-    module, config = configured(
-        "synfire-chain", groups=3, members=20, spikes=(5.0, 60.0), spread=(0.0, 1.0), duration=210.0
-    )
-    result = module.build(config).run(config.duration, threads=1)
-    found = pictures(config, result)
-    texts = [t.get_text() for t in found["survival.png"].axes[0].texts]
-    assert texts == [f"{100 * share:.0f}" for share in module.survival(config, result).reshape(-1)]
+    small = ["--groups", "3", "--trials", "4", "--spikes", "5", "15", "90", "--spread", "0", "1"]
+    assert main(["simulate", "synfire-chain", *small, "--out", str(tmp_path), "--name", "run"]) == 0
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    found = summary["details"]["survival"]
+    assert (found["a"], found["sigma_ms"], found["trials"]) == ([5.0, 15.0, 90.0], [0.0, 1.0], 4)
+    assert summary["simulated_ms"] == pytest.approx(60.0 + 6 * 36.0)
+    shares = np.array(found["share"])
+    assert shares[:, 0].max() < 0.5 < shares[:, 2].min()  # 5 spikes start nothing, 90 do
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert [page.count(f'alt="{name}"') for name in ("survival.png", "raster.png", "paths.png")] == [1, 1, 1]
+    _, config = configured("synfire-chain", groups=3, trials=4, spikes=(5.0, 15.0, 90.0), spread=(0.0, 1.0))
+    drawn = pictures(config, Result.load(tmp_path / "run" / "result.json"))
+    assert list(drawn) == ["survival.png", "raster.png", "paths.png"]
+    assert [t.get_text() for t in drawn["survival.png"].axes[0].texts] == [f"{100 * s:.0f}" for s in shares.reshape(-1)]
+    titles = [ax.get_title(loc="left") for ax in drawn["raster.png"].axes]
+    assert [title.rpartition(": ")[2] for title in titles] == ["died out", "came through"]
+
+
+def test_the_survival_map_is_what_a_chain_shows_of_itself() -> None:
+    module, config = configured("synfire-chain")
+    assert (len(config.spikes), len(config.spread), config.trials) == (16, 6, 30)
+    assert module.comparable(config)
+    assert set(config.spread) == set(module.SURVIVAL)
+    # Of each row of the map: none survive up to where none does, half of them where half do, all from where all do.
+    row = np.interp(config.spikes, [40.0, 54.0], [0.0, 1.0])
+    found = module._shares(config, 0.0, row) | module._shares(config, 5.0, np.ones(16))
+    assert [fact.within for fact in found.values()] == [True, True, False, True]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +246,7 @@ def test_survival_is_drawn() -> None:
         (["synfire-chain", "--spikes", "2.5"], "whole numbers"),
         (["synfire-chain", "--spikes", "-1"], "spikes is out of range"),
         (["synfire-chain", "--groups", "1"], "groups is out of range"),
-        (["synfire-chain", "--spikes", "50", "60", "--spread", "1", "2"], "Simulate 218 ms"),
+        (["synfire-chain", "--spikes", "50", "60", "--spread", "1", "2", "--duration", "200"], "Simulate 228 ms"),
         (["liquid-state-machine", "--pairs", "0"], "pairs is out of range"),
         (["liquid-state-machine", "--distances", "0.1", "0.1"], "different ones"),
         (["liquid-state-machine", "--distances", "5", "--pairs", "1"], "have this distance"),

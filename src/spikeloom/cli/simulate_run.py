@@ -43,14 +43,17 @@ def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: Ru
     if not result.complete:  # what was published is of whole runs
         facts = {name: Fact(fact.value, fact.unit) for name, fact in facts.items()}
     summary = _summary(network, config, (net, result, times), facts)
+    if hasattr(module, "details"):
+        summary["details"] = module.details(config, result)
     result.save(folder.path / "result.json")
     with show_status("drawing"):
-        for name, figure in _pictures(network, config, result).items():
+        own = importlib.import_module(network.pictures).pictures(config, result) if network.pictures else {}
+        for name, figure in {**_pictures(network, result), **own}.items():
             with folder.file(name) as path:
                 figure.savefig(path, dpi=150)
-        _report(folder, config, (net, result), facts, summary)
+        _report(folder, config, (net, result), facts, summary, list(own))
     folder.write_json("summary.json", summary)
-    where = f"stopped at {result.end:g} of {config.duration:g} ms; what was simulated is in {folder.path}"
+    where = f"stopped at {result.end:g} of {config.length:g} ms; what was simulated is in {folder.path}"
     return _text(network, summary, folder), "" if result.complete else where
 
 
@@ -70,7 +73,7 @@ def _simulated(module: Any, config: NetworkConfig) -> tuple[Network, Result, Tim
                 first.append((done, seconds))
             show(done, total, seconds)
 
-        result = net.run(config.duration, threads=config.threads or None, progress=progress)
+        result = net.run(config.length, threads=config.threads or None, progress=progress)
     done, seconds = first[0]
     return net, result, Times(built - begun, seconds, result.wall_time - seconds, done)
 
@@ -108,21 +111,22 @@ def peak_memory() -> float | None:
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _pictures(network: NamedNetwork, config: NetworkConfig, result: Result) -> dict[str, Any]:
-    """Figures by the name of their file."""
+def _pictures(network: NamedNetwork, result: Result) -> dict[str, Any]:
+    """Figures that all networks have, by the name of their file."""
     drawn = {"raster.png": population_raster, "rates.png": population_rates}
-    own = importlib.import_module(network.pictures).pictures(config, result) if network.pictures else {}
-    return {**{name: draw(result, title=network.name) for name, draw in drawn.items()}, **own}
+    return {name: draw(result, title=network.name) for name, draw in drawn.items()}
 
 
 def _report(
     folder: RunFolder, config: NetworkConfig, found: tuple[Network, Result], facts: dict[str, Fact],
-    summary: dict[str, Any],
+    summary: dict[str, Any], names: list[str],
 ) -> None:  # fmt: skip
+    """The page, with the pictures called ``names``, which are in the folder."""
     from ..report.network import write_network_report
 
     net, result = found
-    write_network_report(folder.path, config, result, facts, net=net, summary=summary)
+    pictures = {name: (folder.path / name).read_bytes() for name in names}
+    write_network_report(folder.path, config, result, facts, net=net, summary=summary, pictures=pictures)
 
 
 def _text(network: NamedNetwork, summary: dict[str, Any], folder: RunFolder) -> str:

@@ -34,15 +34,20 @@ class NetworkConfig:
     """Name of the folder of this run; empty: the network and the time."""
 
     def __post_init__(self) -> None:
-        require("duration", self.duration, above=0.0)
+        require("duration", self.length, above=0.0)
         require("discard", self.discard, low=0.0)
         require("dt", self.dt, above=0.0)
-        require("duration / dt, the number of steps,", self.duration / self.dt, low=1.0, high=_MOST_STEPS)
+        require("duration / dt, the number of steps,", self.length / self.dt, low=1.0, high=_MOST_STEPS)
         require("seed", self.seed, low=0, high=2**62)
         require("threads", self.threads, low=0, high=1024)
-        if self.discard >= self.duration:
+        if self.discard >= self.length:
             mend = "Simulate longer, or discard less."
-            raise ConfigError("discard leaves nothing", got=self.discard, expected=f"< {self.duration:g} ms", mend=mend)
+            raise ConfigError("discard leaves nothing", got=self.discard, expected=f"< {self.length:g} ms", mend=mend)
+
+    @property
+    def length(self) -> float:
+        """Simulated time in ms: the duration, where that is not left to the network."""
+        return self.duration
 
 
 __all__ = ["NetworkConfig", "require"]

@@ -13,8 +13,9 @@ class NamedNetwork:
     """A configuration and the module that knows what to do with it.
 
     ``configure()`` returns the configuration; ``module`` has ``build(config) -> Network`` and
-    ``facts(config, result) -> dict[str, Fact]``: what came out, with what was published beside it. ``pictures`` is a
-    module with ``pictures(config, result) -> dict[file name, Figure]``: those that other networks do not have.
+    ``facts(config, result) -> dict[str, Fact]``: what came out, with what was published beside it; where it also has
+    ``details(config, result) -> dict[str, JSON]``, the summary holds these. ``pictures`` is a module with
+    ``pictures(config, result) -> dict[file name, Figure]``: what other networks do not have, or in place of theirs.
     """
 
     name: str

@@ -17,27 +17,23 @@ class SynfireConfig(NetworkConfig):
     """Groups of neurons, each connected with all of the next; packets of spikes die out on their way or become
     synchronous (Diesmann, Gewaltig & Aertsen 1999, Nature 402, with the parameters of Brian2's example)."""
 
-    duration: float = 100.0
-    """Simulated time in ms."""
-    discard: float = 50.0
+    duration: float = 0.0
+    """Simulated time in ms; 0: as long as the packets need."""
+    discard: float = 60.0
     """Time in ms at which the first packet is centred, when the noise has settled."""
     groups: int = 10
     """Groups of the chain."""
     members: int = 100
     """Neurons of a group."""
-    spikes: tuple[float, ...] = (85.0,)
+    spikes: tuple[float, ...] = MAP_SPIKES
     """Numbers of spikes in a packet, a."""
-    spread: tuple[float, ...] = (1.0,)
+    spread: tuple[float, ...] = MAP_SPREADS
     """Standard deviations of their times in ms, σ. Every number is sent with every spread, one packet after the other,
     evenly over the duration."""
-    trials: int = 1
+    trials: int = 30
     """Chains side by side, each with noise and packets of its own."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        require("groups", self.groups, low=2, high=1000)
-        require("members", self.members, low=2, high=10_000)
-        require("trials", self.trials, low=1, high=10_000)
         if not (self.spikes and self.spread):
             raise ConfigError("spikes and spread", got="none", expected="a number at least")
         for spikes in self.spikes:
@@ -46,13 +42,22 @@ class SynfireConfig(NetworkConfig):
                 raise ConfigError("spikes", got=spikes, expected="whole numbers")
         for spread in self.spread:
             require("spread", spread, low=0.0, high=100.0)
-        if self.spacing < self.needed:
+        require("groups", self.groups, low=2, high=1000)
+        require("members", self.members, low=2, high=10_000)
+        require("trials", self.trials, low=1, high=10_000)
+        super().__post_init__()
+        if self.spacing < self.needed * (1.0 - 1e-9):
             whole = self.discard + len(self.packets) * self.needed
-            mend = f"Simulate {whole:g} ms or more."
+            mend = f"Simulate {whole:g} ms or more, or leave the duration out."
             got = f"{len(self.packets)} packets in {self.duration - self.discard:g} ms"
             raise ConfigError(
                 "there is no time for the packets", got=got, expected=f"{self.needed:g} ms each", mend=mend
             )
+
+    @property
+    def length(self) -> float:
+        """Simulated time in ms."""
+        return self.duration or self.discard + len(self.packets) * self.needed
 
     @property
     def packets(self) -> list[tuple[float, float]]:
@@ -62,7 +67,7 @@ class SynfireConfig(NetworkConfig):
     @property
     def spacing(self) -> float:
         """Time from packet to packet in ms."""
-        return (self.duration - self.discard) / len(self.packets)
+        return (self.length - self.discard) / len(self.packets)
 
     @property
     def needed(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from ..networks.facts import Fact
 from ..sim.network import Network
 from ..sim.result import Result
 from ..sim.spike_trains import SpikeTrains
-from .page import Html, Page, Section, render, require_folder, run_details, write_page
+from .page import Html, Page, Section, escape, render, require_folder, run_details, write_page
 
 if TYPE_CHECKING:
     from ..networks.config import NetworkConfig
@@ -23,17 +24,20 @@ _TITLES = {
     "spectra": "Spectra of the populations' spikes",
 }
 # Facts of a summary that the page shows in words, tables or charts of its own.
-_ELSEWHERE = ("network", "facts", "complete", "config", "simulated_ms", "neurons", "synapses", "spikes")
+_ELSEWHERE = ("network", "facts", "complete", "config", "simulated_ms", "neurons", "synapses", "spikes", "details")
+_PIXEL = 2 / 3  # of a page, that a pixel of a picture takes
 
 
 def write_network_report(
     folder: str | os.PathLike[str], config: NetworkConfig, result: Result, facts: Mapping[str, Fact], *,
     net: Network | None = None, summary: Mapping[str, object] | None = None,
+    pictures: Mapping[str, bytes] | None = None,
 ) -> None:  # fmt: skip
     """Write ``report.html`` into ``folder``: one file that loads nothing from anywhere.
 
     ``facts`` are figures beside published ones, ``net`` gives the connections, ``summary`` what else is known of the
-    run: its name (``network``), times, memory, machine, versions. Statistics leave out ``config.discard``.
+    run: its name (``network``), times, memory, machine, versions. ``pictures`` are PNG files by name, shown as
+    they are. Statistics leave out ``config.discard``.
 
     Raises:
         FileError: the folder is missing or cannot be written.
@@ -49,7 +53,7 @@ def write_network_report(
     """
     path = Path(folder) / "report.html"
     require_folder(path)
-    write_page(path, _document(config, result, facts, net, summary or {}))
+    write_page(path, _document(config, result, facts, net, summary or {}, pictures or {}))
 
 
 def headline(config: NetworkConfig, result: Result, facts: Mapping[str, Fact]) -> str:
@@ -63,7 +67,7 @@ def headline(config: NetworkConfig, result: Result, facts: Mapping[str, Fact]) -
     met = sum(fact.within is True for fact in judged)
     if judged:
         words += f" {met} of {_many(len(judged), 'published figure')} met."
-    return words if result.complete else f"Stopped at {result.end:,g} of {config.duration:,g} ms. {words}"
+    return words if result.complete else f"Stopped at {result.end:,g} of {config.length:,g} ms. {words}"
 
 
 def observed(config: NetworkConfig, result: Result) -> dict[str, SpikeTrains]:
@@ -76,7 +80,7 @@ def observed(config: NetworkConfig, result: Result) -> dict[str, SpikeTrains]:
 
 def _document(
     config: NetworkConfig, result: Result, facts: Mapping[str, Fact], net: Network | None,
-    summary: Mapping[str, object],
+    summary: Mapping[str, object], pictures: Mapping[str, bytes],
 ) -> str:  # fmt: skip
     from . import canvas  # bokeh takes a second to import
     from .network_charts import statistics_charts
@@ -92,6 +96,7 @@ def _document(
     scripts, places = canvas.embed(statistics_charts(late, result.dt))
     sections = [
         Section(f"Figures{' beside those published' * compared}", facts_table(facts) if facts else ""),
+        Section("Pictures", _shown(pictures)),
         Section("Spikes and rates", picture.body, picture.note),
         Section(
             "Populations",
@@ -115,6 +120,16 @@ def _grid(places: Mapping[str, Html], names: list[str]) -> Html:
 
     parts = "".join(f"<div><h3>{_TITLES[name]}</h3>{body}</div>" for name, body in places.items())
     return f"{legend(names)}<div class=pair>{parts}</div>" if parts else ""
+
+
+def _shown(pictures: Mapping[str, bytes]) -> Html:
+    """Pictures as they are, none wider than the page."""
+    parts: list[Html] = []
+    for name, data in pictures.items():
+        width = int.from_bytes(data[16:20], "big") * _PIXEL  # from the head of the file
+        source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+        parts.append(f'<p><img style="width: {width:.0f}px; max-width: 100%" alt="{escape(name)}" src="{source}"></p>')
+    return "".join(parts)
 
 
 def _cards(result: Result, summary: Mapping[str, object]) -> dict[str, object]:
