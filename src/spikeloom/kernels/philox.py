@@ -14,15 +14,17 @@ import math
 
 import numba
 import numpy as np
-from numba import float64, int64, uint32, uint64
+from numba import int64, uint32, uint64
 
+from ..lang.dialects.numba_intrinsics import bitcast
 from ..lang.dialects.numba_math import cos_f64, log_f64, sin_f64
 
 _MULTIPLIER_A, _MULTIPLIER_B = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL_A, _WEYL_B = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF_WORD = np.uint64(32)
-_TO_53_BITS = np.uint64(11)
+_TO_21_BITS = np.uint64(11)
+_TWO_TO_52 = np.uint64(0x4330000000000000)  # as a float64
 _TURN = 2.0 * math.pi
 
 _part = numba.njit(error_model="numpy")
@@ -59,9 +61,16 @@ def words(key, step, first, count, to):
 def uniform_pair(key, step, pair):
     """Two numbers in (0, 1] with 53 random bits each, for two neighbouring neurons in one step."""
     a, b, c, d = block(key, step, pair)
-    first = float64(int64(((a << _HALF_WORD) | b) >> _TO_53_BITS))
-    second = float64(int64(((c << _HALF_WORD) | d) >> _TO_53_BITS))
-    return (first + 1.0) * 2.0**-53, (second + 1.0) * 2.0**-53
+    return _unit(a, b), _unit(c, d)
+
+
+@_inlined
+def _unit(high, low):
+    """The number in (0, 1] of 53 bits; each operation is exact."""
+    # Processors do not convert vectors of 64-bit integers: n | bits of 2**52 are those of the float 2**52 + n.
+    upper = bitcast(int64(high | _TWO_TO_52)) - 2.0**52
+    lower = bitcast(int64((low >> _TO_21_BITS) | _TWO_TO_52)) - (2.0**52 - 1.0)
+    return upper * 2.0**-32 + lower * 2.0**-53
 
 
 @_part

@@ -35,12 +35,14 @@ class Wires:
     delay: int
     lags: np.ndarray | None = None
 
-    def covers(self, width: int) -> bool:
-        """Whether every row has all of ``width`` targets, once each, so that nobody need look at their numbers."""
+    @functools.cached_property
+    def whole(self) -> int:
+        """How many targets there are where every row has them all, once each, so that nobody need look; else 0."""
+        width = int(self.starts[1]) if len(self.starts) > 1 else 0
         if self.targets.size != width * (len(self.starts) - 1) or (np.diff(self.starts) != width).any():
-            return False
+            return 0
         every = np.arange(width)
-        return all((self.targets[at : at + width] == every).all() for at in self.starts[:-1])
+        return width if all((self.targets[at : at + width] == every).all() for at in self.starts[:-1]) else 0
 
     def split(self, bounds: np.ndarray) -> np.ndarray:
         """Where each part's stretch of each row begins, [sources * parts + 1]; targets ``bounds`` [parts + 1]."""
@@ -84,7 +86,7 @@ def deliver_task(delivery: Delivery) -> tuple[int, np.ndarray]:
         w.targets.ctypes.data, w.weights.ctypes.data, 0 if w.lags is None else w.lags.ctypes.data, d.rows.ctypes.data,
     ]  # fmt: skip
     entries = [] if d.memory is None else d.memory.entries
-    whole = w.lags is None and d.memory is None and w.covers(d.rows.shape[1])
+    whole = w.lags is None and d.memory is None and w.whole == d.rows.shape[1]
     target = "all" if whole else w.targets.dtype.name
     return _address(precision, weights, lag, remembered, target), np.array([*head, *entries], np.int64)
 

@@ -5,6 +5,7 @@ Each function returns what a task does in a step. They work on the same arrays, 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,6 +30,9 @@ def drive(tasks: Sequence[Step], first: int, steps: int) -> None:
     for step in range(first, first + steps):
         for task in tasks:
             task(step)
+
+
+_parsed = functools.lru_cache(maxsize=256)(Graph.parse)  # every chunk makes its tasks anew
 
 
 def _plain(function: Any) -> Callable[..., Any]:
@@ -66,11 +70,10 @@ def _listed(lists: Lists, step: int) -> np.ndarray:
 
 def advance(p: Stepped) -> Step:
     """Neurons step: see :func:`~spikeloom.kernels.propagate.advance.advance_task`."""
-    graph = Graph.parse(p.text)
-    constants = {n: torch.from_numpy(c) for n, c in p.constants.items() if n.startswith(CONSTANT)}
     recorded = tuple(n.removeprefix(SHOWN) for n in p.shown)
 
     def run(step: int) -> None:
+        constants = {n: torch.from_numpy(c) for n, c in p.constants.items() if n.startswith(CONSTANT)}
         streams: dict[str, torch.Tensor] = {}
         for name, arrival in p.arrivals.items():
             row = arrival.rows[(step - arrival.first) % len(arrival.rows)]
@@ -80,7 +83,7 @@ def advance(p: Stepped) -> Step:
         any_state = next(iter(p.states.values()))
         streams = streams or {"x.none": torch.zeros(1, 1, len(any_state), dtype=torch.from_numpy(any_state).dtype)}
         before = {n.removeprefix(STATE): torch.from_numpy(v.copy())[None] for n, v in p.states.items()}
-        rows, final = scan.run(graph, streams, before, constants, recorded)
+        rows, final = scan.run(_parsed(p.text), streams, before, constants, recorded)
         for name, value in final.items():
             p.states[STATE + name.removeprefix(NEXT)][:] = value[0].numpy()
         for name, row in p.shown.items():
@@ -112,7 +115,7 @@ def _add(d: Delivery, step: int, e: int, fraction: float) -> None:
 
 
 def _releasing(d: Delivery, memory: Memory) -> Step:
-    graph = Graph.parse(memory.text)
+    graph = _parsed(memory.text)
 
     def run(step: int) -> None:
         for source in _listed(d.lists, step - d.wires.delay):

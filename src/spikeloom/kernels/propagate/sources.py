@@ -182,12 +182,18 @@ _SOURCES = {
     "noise_current": """def task(begin, end, step, part, table):
     rows, given = pointer(table[0], REAL), pointer(table[2], REAL)
     sd, many, every = pointer(table[6], REAL), table[7], table[8]
+    one = sd[0]
     row = (step - table[3]) * table[4] * table[5]
     drawn = scratch(64, float64)
     for pair in range((begin + 1) // 2, (end + 1) // 2, 32):
         KINDs(table[1], step // every, pair, min(32, (end + 1) // 2 - pair), drawn)
-        for m in range(2 * pair, min(end, 2 * pair + 64)):
-            rows[m] = given[row + m] + sd[m * many] * REAL(drawn[m - 2 * pair])
+        top = min(end, 2 * pair + 64)
+        if many:
+            for m in range(2 * pair, top):
+                rows[m] = given[row + m] + sd[m] * REAL(drawn[m - 2 * pair])
+        else:
+            for m in range(2 * pair, top):
+                rows[m] = given[row + m] + one * REAL(drawn[m - 2 * pair])
 """,
     "poisson": """def task(begin, end, step, part, table):
     width, row = table[3], step % table[2]
