@@ -28,7 +28,7 @@ FACTS = {
 
 
 def row(point: dict[str, Any], ours: float, dense: float, memory: float | None = 10.0) -> dict[str, Any]:
-    contenders = {name: {"wall_s": [t, 2 * t], "memory_mib": memory} for name, t in
+    contenders = {name: {"wall_s": [t, 2 * t], "first_call_mib": memory} for name, t in
                   (("spikeloom", ours), ("dense products", dense))}  # fmt: skip
     return {"point": point, "contenders": contenders, "other_work_cores": None}
 
@@ -109,7 +109,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def measured(title: str, wanted: dict[str, Any], *_: object) -> tuple[dict[str, Any], dict[str, str], float]:
         started.append(title)
         assert {name for name, _ in wanted.values()} == {"spikeloom_training", "floor_training"}
-        rows = {label: {"wall_s": [1e-3 * spec["steps"], 2e-3], "memory_mib": 5.0}
+        rows = {label: {"wall_s": [1e-3 * spec["steps"], 2e-3], "first_call_mib": 5.0}
                 for label, (_, spec) in wanted.items()}  # fmt: skip
         return rows, {}, 0.0
 

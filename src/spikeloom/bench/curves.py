@@ -27,8 +27,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One respect that was varied: times in ms, ratios of ours to the dense products within rounds, memory in MiB
-    (nan where it is not known), and what time would be in proportion to, relative to the base point."""
+    """One respect that was varied.
+
+    Times are in ms, ratios those of ours to the dense products within rounds. Memory is the peak of the first step in
+    MiB, nan where it is not known; later steps add what the allocator cannot use again. ``work`` is what time would be
+    in proportion to, relative to the base point.
+    """
 
     axis: str
     points: tuple[Point, ...]
@@ -71,8 +75,8 @@ def _sweep(axis: str, points: Sequence[Point], rows: Sequence[Mapping[str, Any]]
         _curve([[1e3 * t for t in row["wall_s"]] for row in ours]),
         _curve([[1e3 * t for t in row["wall_s"]] for row in dense]),
         _curve(ratios),
-        tuple(_known(row["memory_mib"]) for row in ours),
-        tuple(_known(row["memory_mib"]) for row in dense),
+        tuple(_known(row["first_call_mib"]) for row in ours),
+        tuple(_known(row["first_call_mib"]) for row in dense),
         tuple(p.products / p.threads / unit for p in points),
     )
 

@@ -52,8 +52,20 @@ def fastest(walls: Mapping[str, Sequence[float]]) -> str:
 def spread_text(values: Sequence[float], digits: int = 3) -> str:
     """Median and range.
 
-    >>> spread_text([0.123456, 0.2, 1.5])
-    '0.2 (0.123 to 1.5)'
+    >>> spread_text([0.123456, 0.2, 1550.0])
+    '0.2 (0.123 to 1550)'
     """
-    low, high = min(values), max(values)
-    return f"{statistics.median(values):.{digits}g} ({low:.{digits}g} to {high:.{digits}g})"
+    middle, low, high = (
+        f"{v:.0f}" if v >= 10**digits else f"{v:.{digits}g}"
+        for v in (statistics.median(values), min(values), max(values))
+    )
+    return f"{middle} ({low} to {high})"
+
+
+def seconds_text(seconds: float) -> str:
+    """A time with three digits.
+
+    >>> [seconds_text(s) for s in (0.0123, 4.2, 110.4)]
+    ['12.3 ms', '4.2 s', '110 s']
+    """
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"

@@ -70,7 +70,7 @@ def measured(
     """
     rows: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
-        started: list[tuple[Contender, float | None, float]] = []
+        started: list[tuple[Contender, float | None, dict[str, Any]]] = []
         for label, (name, spec) in wanted.items():
             say(f"{title}: {label} starts")
             cache = stack.enter_context(tempfile.TemporaryDirectory()) if how.fresh_cache else ""
@@ -78,12 +78,14 @@ def measured(
             own |= _KEEP if how.keep_memory else {}
             contender = stack.enter_context(Contender(label, name, spec, python=peers.get(label, ""), env=own))
             before = contender.ask("reset")["resident"]
-            started.append((contender, before, contender.ask("first")["first"]))
+            took = contender.ask("first")["first"]
+            facts = {"first_call_s": took, "first_call_mib": _above(contender.ask("memory")["peak"], before)}
+            started.append((contender, before, facts))
             contender.ask("reset")
         turns, lost = take_turns([c for c, *_ in started], how.rounds, "run", lambda t: say(f"{title}, {t}"))
-        for contender, before, first in started:
+        for contender, before, facts in started:
             if contender.label in turns:
-                rows[contender.label] = _row(contender, turns[contender.label], before, first)
+                rows[contender.label] = _row(contender, turns[contender.label], before) | facts
     others = [turn["others"] for answers in turns.values() for turn in answers if turn["others"] is not None]
     return rows, lost, round(sum(others) / len(others), 2) if others else None
 
@@ -118,20 +120,21 @@ def compared(
     return refused, failed
 
 
-def _row(
-    contender: Contender, turns: Sequence[Mapping[str, Any]], before: float | None, first: float
-) -> dict[str, Any]:
+def _row(contender: Contender, turns: Sequence[Mapping[str, Any]], before: float | None) -> dict[str, Any]:
     peak = contender.ask("memory")["peak"]
     dense = contender.ask("densities") if contender.label == OURS else {}
     return {
         "wall_s": [turn["wall"] for turn in turns],
         "compile_s": contender.facts["compile"],
-        "first_call_s": first,
         "import_s": contender.facts["import"],
-        "memory_mib": None if None in (peak, before) else peak - (before or 0.0),
+        "memory_mib": _above(peak, before),
         "versions": contender.facts["versions"],
         **{name: dense[name] for name in dense if name == "densities"},
     }
+
+
+def _above(peak: float | None, before: float | None) -> float | None:
+    return None if peak is None or before is None else peak - before
 
 
 __all__ = ["OURS", "PEERS", "REFERENCE", "TASKS", "bench", "compared", "floors", "interpreters", "measured"]

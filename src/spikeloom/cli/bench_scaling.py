@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from ..bench.config import ScalingConfig
 from ..bench.curves import SCALING_HEAD, rows_of, sweeps
 from ..bench.machine import described, machine_facts
 from ..bench.points import AXES, Point
-from ..bench.scaling import bench, compare
+from ..bench.rounds import seconds_text
+from ..bench.scaling import DENSE, OURS, bench, compare
 from ..bench.scaling import described as point_text
 from ..bench.tables import text_table
 from ..errors import ConfigError
@@ -89,12 +91,10 @@ def _copy(summary: dict[str, Any], folder: Path) -> None:
 
 
 def _line(point: Point, row: dict[str, Any]) -> str:
-    ours, dense = (sorted(r["wall_s"])[len(r["wall_s"]) // 2] for r in row["contenders"].values())
-    return f"{point_text(point)}: {1e3 * ours:.3g} ms, {1e3 * dense:.3g} ms dense"
+    ours, dense = (seconds_text(statistics.median(row["contenders"][label]["wall_s"])) for label in (OURS, DENSE))
+    return f"{point_text(point)}: {ours}, {dense} dense"
 
 
 def _tables(summary: dict[str, Any]) -> str:
-    parts = [
-        text_table((AXES[sweep.axis], *SCALING_HEAD), rows_of(sweep)) for sweep in sweeps(summary)
-    ]  # fmt: skip
+    parts = (text_table((AXES[sweep.axis], *SCALING_HEAD), rows_of(sweep)) for sweep in sweeps(summary))
     return "\n".join(f"\n{part}" for part in parts)

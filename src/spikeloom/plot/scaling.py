@@ -55,11 +55,12 @@ def picture(sweep: Sweep) -> Figure:
         memory.plot(sweep.x, values, linewidth=1.6, markersize=5, **look)
     if sweep.axis in ("steps", "batch"):
         _guide(memory, sweep, sweep.memory_ours, len(sweep.x) - 1)
-    if np.nanmax(sweep.memory_ours + sweep.memory_dense) > 4 * np.nanmin(sweep.memory_ours + sweep.memory_dense):
+    both = np.array(sweep.memory_ours + sweep.memory_dense)
+    if np.nanmax(both) > 4 * np.nanmin(both) > 0:
         _log_y(memory)
     else:
         memory.set_ylim(bottom=0.0)
-    label(memory, xlabel=_x_label(sweep.axis), title="peak memory (MiB)")
+    label(memory, xlabel=_x_label(sweep.axis), title="memory of a step (MiB)")
     headline(figure, f"A training step against the {_WORDS[sweep.axis]}: {_others(sweep)}")
     _legend(figure, sweep)
     return figure

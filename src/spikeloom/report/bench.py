@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bench.curves import SCALING_HEAD, Sweep, crossover, rows_of, sentence, sweeps
 from ..bench.points import AXES
-from ..bench.rounds import fastest
+from ..bench.rounds import fastest, seconds_text
 from ..bench.tables import NETWORK_HEAD, TRAINING_HEAD, network_rows, training_rows
 from ..bench.targets import Result, results, thread_text, training
 from ..bench.workloads import TASKS
@@ -100,7 +100,7 @@ _STYLE = f"""
 
 
 def _chart(kind: str, name: str, found: Mapping[str, Any]) -> Model:
-    from .bench_charts import Bar, bars, seconds_text
+    from .bench_charts import Bar, bars
 
     rows: Mapping[str, Mapping[str, Any]] = found["contenders"]
     if kind == "simulate":

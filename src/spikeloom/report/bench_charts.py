@@ -82,12 +82,3 @@ def _ticks(low: float, high: float) -> list[float]:
     """1, 2, 5, ... where they have room, else powers of ten."""
     inside = [tick for tick in _TICKS if low <= tick <= high]
     return inside if len(inside) <= 10 else [tick for tick in inside if math.log10(tick).is_integer()]
-
-
-def seconds_text(seconds: float) -> str:
-    """A time with three digits.
-
-    >>> [seconds_text(s) for s in (0.0123, 4.2, 110.4)]
-    ['12.3 ms', '4.2 s', '110 s']
-    """
-    return f"{1e3 * seconds:.3g} ms" if seconds < 1.0 else f"{seconds:.3g} s" if seconds < 1000 else f"{seconds:.0f} s"
