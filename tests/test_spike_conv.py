@@ -176,6 +176,17 @@ def test_dense_input_takes_the_dense_convolution() -> None:
         assert sl.last_kernels() == [DENSE]
 
 
+@pytest.mark.parametrize("channels", [8, 6])
+def test_all_channels_count(channels: int) -> None:
+    # 64 planes are looked at first. Every 8th of 512 would be one channel of eight, the dense one.
+    x = torch.zeros(512 // channels, channels, 6, 6)
+    x[:, 0] = 1.0
+    weight = torch.randn(9, channels, 3, 3)
+    sl.last_kernels()
+    assert torch.allclose(spike_conv(x, weight, None), torch.nn.functional.conv2d(x, weight), atol=1e-6)
+    assert sl.last_kernels() == [FORWARD]
+
+
 def test_what_is_always_dense(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     assert crossover(ConvShape(512, 32, 64, (16, 16), (3, 3), (1, 1), (1, 1))) == conv.CROSSOVER

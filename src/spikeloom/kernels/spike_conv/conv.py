@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from ..backends import note_kernel
@@ -62,7 +64,7 @@ def _listed(
     from . import cpu
 
     planes = x.view(-1, shape.places)
-    stride = len(planes) // _SAMPLE  # a few planes first: dense input is found out at once
+    stride = _stride(len(planes), shape.channels)  # a few planes first: dense input is found out at once
     few = stride < 2 or _sparse(cpu.mark(planes[::stride].contiguous())[1], shape, limit)
     words, counts, binary = cpu.mark(planes) if few else (None, None, False)
     if words is None or counts is None or not _sparse(counts, shape, limit):
@@ -71,6 +73,15 @@ def _listed(
     starts = torch.zeros(len(planes) + 1, dtype=torch.int64)
     torch.cumsum(counts, 0, out=starts[1:])
     return words, starts, torch.empty(0) if binary else cpu.values(planes, words, starts)
+
+
+def _stride(planes: int, channels: int) -> int:
+    """From one plane that is looked at to the next: no common factor, or some channels would never be seen.
+
+    >>> _stride(16384, 32)
+    255
+    """
+    return next(stride for stride in range(max(planes // _SAMPLE, 1), 0, -1) if math.gcd(stride, channels) == 1)
 
 
 def _sparse(counts: torch.Tensor, shape: ConvShape, limit: float) -> bool:
