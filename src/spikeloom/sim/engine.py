@@ -65,6 +65,7 @@ class Engine:
         self.memories = {p.name: memory for p in parts.projections if (memory := p.memory(parts.dtype)) is not None}
         self._given = {g.name: g.by_step(parts.dt) for g in parts.groups if isinstance(g, SpikeSource)}
         self._splits: dict[tuple[str, int], np.ndarray] = {}
+        self._rooms: dict[str, np.ndarray] = {}
         self._card: Card | None = None  # where a GPU runs the network; what it holds is then newer than the arrays here
         self.exact: dict[str, np.ndarray] = {}  # what is under way there, to the last bit
         self.couplings = [(c, c.means(parts.dtype)) for c in parts.couplings]
@@ -132,6 +133,15 @@ class Engine:
         if key not in self._splits:
             self._splits[key] = self.wires[projection].split(bounds)
         return self._splits[key]
+
+    def room(self, group: str, count: int) -> np.ndarray:
+        """Where the spikes of a chunk are written, int32 [count], the same memory in every chunk.
+
+        New memory costs each thread milliseconds when it first writes there, while the others wait.
+        """
+        if len(self._rooms.get(group, ())) < count:
+            self._rooms[group] = np.empty(count, np.int32)
+        return self._rooms[group][:count]
 
     def given(self, group: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps and neurons of a source of known spikes."""
@@ -224,7 +234,7 @@ class _Run:
 
     def _log(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = self.lists[name].neurons.shape[1]
-        log = np.empty(self.steps * size, np.int32)
+        log = self.engine.room(name, self.steps * size)
         return log, np.zeros((self.threads, 8), np.int64), np.zeros((self.threads, self.steps), np.int64).T
 
     def _logged_spikes(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
