@@ -81,12 +81,11 @@ def test_curves_are_medians_ratios_within_rounds_and_work() -> None:
     steps = found["steps"]
     assert steps.x == (2.0, 4.0, 8.0)
     assert steps.ours.median == pytest.approx((3.0, 6.0, 12.0))
-    assert steps.ours.low == pytest.approx((2.0, 4.0, 8.0))
+    assert steps.ours.low == pytest.approx((2.5, 5.0, 10.0))  # a quarter of the way between two rounds
     assert steps.ratio.median == pytest.approx((0.5, 1.0, 2.0))
     assert steps.work == pytest.approx((0.5, 1.0, 2.0))
     assert found["batch"].x == (2.0, 9.0)
-    # The text of a range holds the median of median, smallest and largest, which is the median.
-    assert rows_of(steps)[0] == ["2", "3 (2 to 4)", "6 (4 to 8)", "0.5 (0.5 to 0.5)", "10", "10"]
+    assert rows_of(steps)[0] == ["2", "3 (2.5 to 3.5)", "6 (5 to 7)", "0.5 (0.5 to 0.5)", "10", "10"]
     assert sentence(steps).startswith("4 times the products take 4 times as long, 1 times for the dense products alone")
 
 

@@ -93,6 +93,8 @@ class TrainConfig(TurnsConfig):
     """Threads of every contender."""
     peers: str = ""
     """An interpreter that has snntorch, spikingjelly, norse or sinabs; empty: this one, if it has."""
+    jax: str = ""
+    """An interpreter that has Spyx, which needs JAX; empty: this one, if it has."""
     batch: int = 0
     """Batch size at most, for a trial; 0: as each workload has it."""
 

@@ -18,7 +18,7 @@ LIMIT = 1.15
 
 @dataclass(frozen=True)
 class Curve:
-    """Median, smallest and largest value of the rounds, at each point."""
+    """Median and quartiles of the rounds, at each point: a single disturbed round leaves them as they are."""
 
     median: tuple[float, ...]
     low: tuple[float, ...]
@@ -82,9 +82,9 @@ def _sweep(axis: str, points: Sequence[Point], rows: Sequence[Mapping[str, Any]]
 
 
 def _curve(rounds: Sequence[Sequence[float]]) -> Curve:
-    return Curve(
-        tuple(statistics.median(r) for r in rounds), tuple(min(r) for r in rounds), tuple(max(r) for r in rounds)
-    )
+    quarters = [statistics.quantiles(r, n=4, method="inclusive") if len(r) > 1 else [r[0]] * 3 for r in rounds]
+    low, median, high = zip(*quarters, strict=True)
+    return Curve(median, low, high)
 
 
 def _known(value: float | None) -> float:

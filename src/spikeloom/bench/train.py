@@ -20,17 +20,26 @@ from .rounds import Say, take_turns
 from .workloads import TASKS, Task
 
 OURS, REFERENCE = "spikeloom", "loop in torch"
-PEERS = {"snnTorch": "snntorch", "SpikingJelly": "spikingjelly", "Norse": "norse", "Sinabs": "sinabs"}
+# Spyx compares the membrane of the step before with the threshold: it is held against a loop of its own equations.
+SPYX, EQUATIONS = "Spyx (own dynamics)", "loop of Spyx's equations"
+_AGAINST, _KINDS = {SPYX: EQUATIONS, EQUATIONS: EQUATIONS}, {SPYX: ("neurons", "mlp")}
+PEERS = {"snnTorch": "snntorch", "SpikingJelly": "spikingjelly", "Norse": "norse", "Sinabs": "sinabs", SPYX: "spyx"}
 # glibc: nothing that is freed goes back to the system. Page faults else take half of the floor's time.
+_OTHER_NUMBERS = "Was the code changed while it ran, or do interpreters have different versions of NumPy?"
 _KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "2147483647", "MALLOC_TOP_PAD_": "268435456"}
 
 
 def interpreters(config: TrainConfig) -> dict[str, str]:
     """The interpreter of each peer that is there. Raises :class:`BenchError` where one is given and has none."""
-    python = config.peers or sys.executable
-    found = {peer: python for peer, module in PEERS.items() if has_module(python, module)}
-    if config.peers and not found:
-        raise BenchError(f"{python} has none of the peers", expected=", ".join(PEERS.values()))
+    found: dict[str, str] = {}
+    torch = [peer for peer in PEERS if peer != SPYX]
+    for given, peers in ((config.peers, torch), (config.jax, [SPYX])):
+        python = given or sys.executable
+        there = {peer: python for peer in peers if has_module(python, PEERS[peer])}
+        if given and not there:
+            wanted = ", ".join(PEERS[peer] for peer in peers)
+            raise BenchError(f"{python} has none of the peers it is given for", expected=wanted)
+        found |= there
     return found
 
 
@@ -43,7 +52,7 @@ def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -
     if config.batch:
         spec["batch"] = min(config.batch, task.batch)
     names = {OURS: "spikeloom_training", REFERENCE: "reference_training"}
-    names |= {peer: f"{PEERS[peer]}_training" for peer in peers}
+    names |= {peer: f"{PEERS[peer]}_training" for peer in peers if task.kind in _KINDS.get(peer, (task.kind,))}
     refused, failed = compared(task.name, spec, names, peers, say)
     for label, why in {**refused, **failed}.items():
         if label in (OURS, REFERENCE):
@@ -66,7 +75,8 @@ def measured(
 ) -> tuple[dict[str, Any], dict[str, str], float | None]:  # fmt: skip
     """Figures of each contender, by turns, why those that failed did, and the cores that other work kept busy.
 
-    ``wanted`` gives for each label the module of the contender and its specification.
+    ``wanted`` gives for each label the module of the contender and its specification. Memory is that above net and
+    input once all is compiled: ``first_call_mib`` the peak of one call, ``memory_mib`` that of the rounds.
     """
     rows: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
@@ -77,11 +87,15 @@ def measured(
             own = {"OMP_NUM_THREADS": str(spec["threads"]), **({"SPIKELOOM_CACHE": cache} if cache else {})}
             own |= _KEEP if how.keep_memory else {}
             contender = stack.enter_context(Contender(label, name, spec, python=peers.get(label, ""), env=own))
-            before = contender.ask("reset")["resident"]
             took = contender.ask("first")["first"]
+            contender.ask("fresh")
+            before = contender.ask("reset")["resident"]
+            contender.ask("first")
             facts = {"first_call_s": took, "first_call_mib": _above(contender.ask("memory")["peak"], before)}
             started.append((contender, before, facts))
             contender.ask("reset")
+        if len({contender.facts["given"] for contender, *_ in started}) > 1:
+            raise BenchError(f"{title}: contenders were given different numbers", mend=_OTHER_NUMBERS)
         turns, lost = take_turns([c for c, *_ in started], how.rounds, "run", lambda t: say(f"{title}, {t}"))
         for contender, before, facts in started:
             if contender.label in turns:
@@ -102,12 +116,15 @@ def compared(
     refused: dict[str, str] = {}
     failed: dict[str, str] = {}
     found: dict[str, dict[str, np.ndarray]] = {}
+    given: dict[str, int] = {}
+    names = {**names, **({EQUATIONS: "spyx_equations"} if SPYX in names else {})}
     with tempfile.TemporaryDirectory() as folder:
         for label, name in names.items():
             say(f"{title}: {label} is compared")
             file = Path(folder) / f"{name}.npz"
             try:
                 with Contender(label, name, {**spec, "file": str(file)}, python=peers.get(label, "")) as contender:
+                    given[label] = contender.facts["given"]
                     contender.ask("compare")
                 with np.load(file, allow_pickle=False) as arrays:
                     found[label] = dict(arrays)
@@ -115,7 +132,12 @@ def compared(
             except BenchError as error:
                 failed[label] = str(error)
     for label, arrays in found.items():
-        if REFERENCE in found and (why := difference(arrays, found[REFERENCE])):
+        right = _AGAINST.get(label, REFERENCE)
+        if right not in found:
+            refused[label] = f"cannot be compared: {right} failed"
+        elif given[label] != given[right]:
+            refused[label] = f"was given other numbers than {right}. {_OTHER_NUMBERS}"
+        elif why := difference(arrays, found[right]):
             refused[label] = f"computes something else: {why}"
     return refused, failed
 

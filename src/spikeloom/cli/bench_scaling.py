@@ -75,7 +75,8 @@ def _begun(config: ScalingConfig, folder: RunFolder) -> dict[str, Any]:
             got, expected = found[name].get(key), fresh[name][key]
             if got != expected:
                 raise ConfigError(f"the run was made with another {key}", got=got, expected=expected, mend=_MEND)
-    return found
+    axes = [axis for axis in AXES if axis in {*found["config"]["axes"], *fresh["config"]["axes"]}]
+    return {**found, "config": {**fresh["config"], "axes": axes}}
 
 
 _MEND = "Figures of different runs do not go into one picture: begin a new run."

@@ -37,7 +37,7 @@ _WORDS = {
 
 def picture(sweep: Sweep) -> Figure:
     """Three panels against what was varied: milliseconds of a training step, their ratio, MiB. Marks are medians of
-    rounds, bars reach from the smallest to the largest; a dashed line is what would be in proportion to the work."""
+    rounds, bars hold the middle half of them; a dashed line is what would be in proportion to the work."""
     figure = new_figure(_WIDTH, _HEIGHT)
     axes = figure.subplots(1, 3, width_ratios=(1.0, 1.0, 1.0))
     time, ratio, memory = axes
@@ -59,7 +59,7 @@ def picture(sweep: Sweep) -> Figure:
     if np.nanmax(both) > 4 * np.nanmin(both) > 0:
         _log_y(memory)
     else:
-        memory.set_ylim(bottom=0.0)
+        memory.set_ylim(0.0, 1.12 * float(np.nanmax(both)) or 1.0)
     label(memory, xlabel=_x_label(sweep.axis), title="memory of a step (MiB)")
     headline(figure, f"A training step against the {_WORDS[sweep.axis]}: {_others(sweep)}")
     _legend(figure, sweep)
@@ -112,8 +112,8 @@ def _x_axis(ax: Axes, sweep: Sweep) -> None:
 def _log_y(ax: Axes) -> None:
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    narrow = high < 150 * low
-    ax.yaxis.set_major_locator(LogLocator(10, subs=(1.0, 2.0, 5.0) if narrow else (1.0,)))
+    subs = (1.0, 2.0, 3.0, 4.0, 6.0) if high < 8 * low else (1.0, 2.0, 5.0) if high < 150 * low else (1.0,)
+    ax.yaxis.set_major_locator(LogLocator(10, subs=subs))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
 
@@ -137,7 +137,7 @@ def _base(sweep: Sweep) -> int:
 def _ratio(ax: Axes, sweep: Sweep) -> None:
     _curve(ax, sweep.x, sweep.ratio, _OURS)
     ax.axhline(1.0, color=VERMILLION, linewidth=1.6)
-    top = max(1.3, min(3.0, 1.08 * max(sweep.ratio.median)))
+    top = max(1.25, 1.18 * max(*sweep.ratio.high, LIMIT if sweep.axis == "density" else 1.0))
     if sweep.axis == "density":
         ax.axhline(LIMIT, **_GUIDE)
         ax.annotate(f"limit {LIMIT:g}", (0.0, LIMIT), (3, 2), ("axes fraction", "data"), "offset points",
@@ -147,15 +147,21 @@ def _ratio(ax: Axes, sweep: Sweep) -> None:
     last = len(sweep.x) - 1
     for k in _labelled(sweep):
         side, shift = ("left", -4) if k == 0 else ("right", 4) if k == last else ("center", 0)
-        ax.annotate(f"{sweep.ratio.median[k]:.2f}", (sweep.x[k], sweep.ratio.high[k]), (shift, 5), "data",
-                    "offset points", color=for_text(BLUE), fontsize=8, ha=side, va="bottom")  # fmt: skip
-    label(ax, xlabel=_x_label(sweep.axis), title="in dense products")
+        below = 0.75 < sweep.ratio.high[k] < 1.0  # above it would meet the line at 1
+        place, away, at = (sweep.ratio.low[k], -5, "top") if below else (sweep.ratio.high[k], 5, "bottom")
+        ax.annotate(
+            f"{sweep.ratio.median[k]:.2f}", (sweep.x[k], place), (shift, away), "data", "offset points",
+            color=for_text(BLUE), fontsize=8, ha=side, va=at,
+        )  # fmt: skip
+    label(ax, xlabel=_x_label(sweep.axis), title="time / dense products")
 
 
 def _labelled(sweep: Sweep) -> list[int]:
-    """First, last, best and worst of the points."""
+    """Best and worst of the points, first and last unless they are beside one of these."""
     median = sweep.ratio.median
-    return sorted({0, len(median) - 1, int(np.argmin(median)), int(np.argmax(median))})
+    found = {int(np.argmin(median)), int(np.argmax(median))}
+    ends = {end for end in (0, len(median) - 1) if not {end - 1, end + 1} & found or len(median) < 4}
+    return sorted(found | ends)
 
 
 def _legend(figure: Figure, sweep: Sweep) -> None:
@@ -166,6 +172,7 @@ def _legend(figure: Figure, sweep: Sweep) -> None:
     found = figure.legend(
         list(entries.values()), list(entries), loc="outside lower left", ncols=3, frameon=False, fontsize=9,
         handlelength=2.2,
+        borderaxespad=0.2,
     )  # fmt: skip
     for text in found.get_texts():
         text.set_color(INK)

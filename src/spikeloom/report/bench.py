@@ -157,8 +157,17 @@ def _note(kind: str, name: str, found: Mapping[str, Any]) -> str:
 
 def _scaling(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     found = sweeps(summary)
-    sections = [Section(AXES[s.axis][:1].upper() + AXES[s.axis][1:], _drawn(s, pictures), sentence(s)) for s in found]
+    sections = [Section("How to read it", "", _SCALING_NOTE)] if found else []
+    sections += [Section(AXES[s.axis][:1].upper() + AXES[s.axis][1:], _drawn(s, pictures), sentence(s)) for s in found]
     return _page(summary, scaling_headline(found), sections)
+
+
+_SCALING_NOTE = (
+    "A step is forward and backward pass and Adam. Beside it: the matrix products of the same net once over all steps, "
+    "without neurons, with the same loss and optimiser. Marks are medians of rounds in which both take turns, bars and "
+    "ranges hold the middle half of them; ratios are taken within rounds. Memory is the peak of the first step above "
+    "what the process held with net and input; later steps add what the allocator cannot use again."
+)
 
 
 def scaling_headline(found: Sequence[Sweep]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import spikeloom as sl
+from spikeloom.kernels.memory import pool
 
 from .training import DECAY, Frame, started, versions
 
@@ -37,6 +38,10 @@ class Spikeloom(Frame):
         self.net: Any = sl.nn.Sequential(*self.parts)
         if self.spec["mode"] == "infer":
             self.net = sl.nn.compile_inference(self.net)
+
+    def fresh(self) -> None:
+        super().fresh()
+        pool().forget()
 
     def neuron(self) -> Any:
         """The neuron of all contenders."""
@@ -82,7 +87,7 @@ def load() -> dict[str, str]:
 
 def warm(spec: dict[str, Any]) -> None:
     """Compile with a small batch."""
-    made = Spikeloom({**spec, "steps": max(2, spec["steps"] // 10), "batch": max(1, spec["batch"] // 8)})
+    made = Spikeloom({**spec, "steps": max(2, spec["steps"] // 10), "batch": max(1, spec["batch"] // 2)})
     made.call()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -49,6 +50,20 @@ def standard_weights(kind: str, sizes: Sequence[int]) -> list[Any]:
     return [random.standard_normal(shape, dtype=numpy.float32) for shape in shapes]
 
 
+def fingerprint(data: dict[str, Any]) -> int:
+    """A number that differs where anything in what was :func:`drawn` does.
+
+    >>> numpy = importlib.import_module("numpy")
+    >>> data = {"x": numpy.zeros(3), "weights": [numpy.ones(2)]}
+    >>> fingerprint(data) == fingerprint({**data, "weights": [numpy.array([1.0, 1.0 + 1e-9])]})
+    False
+    """
+    found = 0
+    for array in (*(data[name] for name in data if name != "weights"), *data["weights"]):
+        found = zlib.crc32(array, found)
+    return found
+
+
 class Frame:
     """A framework on one workload: it supplies ``lif`` and ``recurrent``.
 
@@ -60,6 +75,7 @@ class Frame:
     def __init__(self, spec: dict[str, Any]) -> None:
         self.torch: Any = importlib.import_module("torch")
         self.spec, data = spec, drawn(spec)
+        self.given = fingerprint(data)
         self.spikes: list[Any] = []
         self.x = self.layout(self.torch.from_numpy(data["x"]))
         if spec["kind"] == "neurons":
@@ -74,8 +90,15 @@ class Frame:
             self.torch.nn.Parameter(self.torch.from_numpy(w) * s)
             for w, s in zip(data["weights"], self.scales, strict=True)
         ]
+        self.optimiser: Any = None
+        self.fresh()
+
+    def fresh(self) -> None:
+        """Be as before the first call: what calls left behind is dropped, but for weights."""
+        for weight in self.weights:
+            weight.grad = None
         self.build()
-        self.optimiser: Any = self.torch.optim.Adam(self.weights, lr=1e-5) if self.weights else None
+        self.optimiser = self.torch.optim.Adam(self.weights, lr=1e-5) if self.weights else None
 
     def lif(self) -> Callable[[Any], Any]:
         """A function from an input sequence to spikes."""
@@ -161,10 +184,15 @@ class Frame:
 
 
 def started(frame: type[Frame], spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
-    """Facts and actions of a contender."""
+    """Facts and actions of a contender that uses torch."""
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(spec["threads"])
     made = frame(spec)
+    return {"given": made.given}, actions(made, spec)
+
+
+def actions(made: Any, spec: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    """What is done with a :class:`Frame`, or with something that has its methods."""
 
     def compared() -> None:
         importlib.import_module("numpy").savez(spec["file"], **made.compared())
@@ -185,7 +213,7 @@ def started(frame: type[Frame], spec: dict[str, Any]) -> tuple[dict[str, Any], d
     def densities() -> dict[str, list[float]]:
         return {"densities": [float(spikes.mean()) for spikes in made.of_layers()]}
 
-    return {}, {"compare": compared, "first": first, "run": turn, "densities": densities}
+    return {"compare": compared, "first": first, "run": turn, "densities": densities, "fresh": made.fresh}
 
 
 def versions(*packages: str) -> dict[str, str]:
