@@ -22,12 +22,13 @@ from ..lang.expr import symbol, topological
 from ..lang.graph import Graph
 from ..models.base import NeuronModel
 from ..models.synapses import GapJunction
-from ..solvers import Interpolated
+from ..solvers import Interpolated, Located
 from ..surrogates import ATan
 from .coupling import Coupling
 from .distributions import Distribution
 from .groups import Group, Population
 from .inputs import Drive, Injection, NoiseCurrent
+from .located import LocatedPopulation, check_located, check_solver
 from .ports import added_state, check_sign, mechanism_at, with_synapses
 from .projection import Projection
 
@@ -70,7 +71,8 @@ class Parts:
 @dataclasses.dataclass(frozen=True, eq=False)
 class BuiltPopulation:
     """A population as arrays. ``rings`` are what arrives in steps to come, by port; ``added`` says to which state the
-    weights of a port are simply added; ``coupled`` are means of other neurons' voltages, by input."""
+    weights of a port are simply added; ``coupled`` are means of other neurons' voltages, by input. ``located`` is there
+    where spikes arrive within steps."""
 
     population: Population
     program: Program
@@ -80,6 +82,7 @@ class BuiltPopulation:
     rings: dict[str, np.ndarray]
     added: dict[str, str]
     coupled: dict[str, np.ndarray]
+    located: LocatedPopulation | None = None
 
     def rows(self, port: str) -> np.ndarray:
         """Where the weights of a port are added, [slots, N]."""
@@ -104,13 +107,17 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
     couplings = [c for c in parts.couplings if c.target is population]
     gaps = {c.port: GapJunction(g=c.total()) for c in couplings}
     model = with_synapses(population.given_model, {**population.synapses, **gaps})
-    incoming = parts.into(population)
-    ports = dict.fromkeys([*(p.port for p in incoming), *(d.port for d in parts.drives if d.population is population)])
+    incoming, driven = parts.into(population), [d.port for d in parts.drives if d.population is population]
+    located, solver = None, population.solver
+    if isinstance(solver, Located):
+        located = _located(parts, population, solver, found)
+        incoming = []  # whose spikes arrive within steps, and in no ring
+    ports = dict.fromkeys([*(p.port for p in incoming), *driven])
     rings, added = dict[str, np.ndarray](), dict[str, str]()
     for port in ports:
         lagged = [found[p.name].lags for p in incoming if p.port == port and p.plasticity is None]
         longest = max((int(lags.max()) for lags in lagged if lags is not None and lags.size), default=0)
-        state = added_state(model, port) if longest == 0 else None
+        state = added_state(model, port) if longest == 0 and located is None else None
         if state is None:
             rings[port] = aligned((longest + 1, size), dtype)
         else:
@@ -120,8 +127,7 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
         mend = "Give the model a second input for one of them."
         raise ModelError(f"{population.name}: currents and spikes into one input", got=both[0], mend=mend)
     coupled = {c.input: aligned((1, size), dtype) for c in couplings}
-    solver = population.solver
-    base = solver.base if isinstance(solver, Interpolated) else solver
+    base = solver.base if isinstance(solver, Interpolated | Located) else solver
     made = program(model, base, ATan(), (*rings, *held, *coupled))
     if isinstance(solver, Interpolated) and made.fires:
         made = interpolated(made, model, solver)
@@ -129,7 +135,16 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
     given = prepare.constants(made, model, {}, parts.dt, (size,), like)
     constants = {n: c.numpy().copy() for n, c in zip(constants_of(made.step), given, strict=True)}
     text, constants = merged(made.text, constants)
-    return BuiltPopulation(population, made, text, constants, _initial(parts, population, model), rings, added, coupled)
+    return BuiltPopulation(population, made, text, constants, _initial(parts, population, model), rings, added, coupled,
+                           located)  # fmt: skip
+
+
+def _located(parts: Parts, population: Population, solver: Located, found: dict[str, Wires]) -> LocatedPopulation:
+    projections, drives = parts.into(population), [d.port for d in parts.drives if d.population is population]
+    check_solver(population.name, population.model, solver)
+    coupled = any(c.target is population for c in parts.couplings)
+    check_located(population, projections, [*drives, *(p.port for p in projections)], coupled, parts.dtype)
+    return LocatedPopulation(population, projections, list(dict.fromkeys(drives)), found, parts.dt)
 
 
 def merged(text: str, constants: dict[str, np.ndarray]) -> tuple[str, dict[str, np.ndarray]]:
@@ -169,7 +184,13 @@ def window_of(found: dict[str, Wires]) -> int:
 
 def slots_of(group: Group, parts: Parts, found: dict[str, Wires], window: int) -> int:
     """For how many steps the spikes of ``group`` are kept."""
-    return max([0, *(found[p.name].delay for p in parts.projections if p.pre is group)]) + window
+    return max([0, *(_kept(p, found[p.name]) for p in parts.projections if p.pre is group)]) + window
+
+
+def _kept(projection: Projection, wires: Wires) -> int:
+    """For how many steps a spike is looked up: to its first target, or to its last where spikes arrive within steps."""
+    located = isinstance(projection.post.solver, Located) and wires.lags is not None
+    return wires.delay + (int(wires.lags.max(initial=0)) if located and wires.lags is not None else 0)
 
 
 __all__ = ["STREAM", "BuiltPopulation", "Parts", "build_population", "slots_of", "window_of", "wires"]

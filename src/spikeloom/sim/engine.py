@@ -56,6 +56,8 @@ class Engine:
         self.populations: dict[str, BuiltPopulation] = {
             g.name: build_population(parts, g, self.wires) for g in parts.groups if isinstance(g, Population)
         }
+        for built in self.populations.values():
+            self.wires |= {} if built.located is None else built.located.wires
         # Spikes of the latest steps, by group and step modulo slots: what is under way.
         self.recent: dict[str, list[np.ndarray]] = {
             g.name: [np.empty(0, np.int32)] * self._slots(g) for g in parts.groups
@@ -149,6 +151,8 @@ class Engine:
 
     def _check(self) -> None:
         for name, built in self.populations.items():
+            if built.located is not None:
+                built.located.check()
             for state, values in built.states.items():
                 if not np.isfinite(values).all():
                     neuron = int(np.flatnonzero(~np.isfinite(values))[0])
@@ -188,7 +192,7 @@ class _Run:
         self._times = {name: (np.empty(len(self._logs[name][0])), np.zeros((threads, 8), np.int64))
                        for name in engine.ahead}  # fmt: skip
         self._shown |= {(name, AHEAD): np.zeros(self.lists[name].neurons.shape[1], engine.parts.dtype)
-                        for name in self._times}  # fmt: skip
+                        for name in self._times if engine.populations[name].located is None}  # fmt: skip
         sides = {name: (lists, self.bounds[name]) for name, lists in self.lists.items()}
         self._plastic = {
             name: PlasticRun(edges, sides[edges.projection.pre.name], sides[edges.projection.post.name], self._strict)
@@ -264,7 +268,7 @@ class _Run:
             if isinstance(group, Population):
                 yield dataclasses.replace(self._advance(group.name, built[group.name]), meet=wait)
                 wait = False
-                if group.name in self._times:
+                if (group.name, AHEAD) in self._shown:
                     given = self.lists[group.name], self._shown[group.name, AHEAD]
                     yield Task(*times.stamp_task(*given), self.bounds[group.name], times.stamp(*given))
             else:
@@ -312,6 +316,9 @@ class _Run:
             if (p.port in target.added) == after:
                 bounds = self.bounds[p.post.name]
                 lists, sources_of = self.lists[p.pre.name], self.bounds[p.pre.name]
+                if target.located is not None:
+                    yield target.located.collect(p, lists, sources_of, bounds)
+                    continue
                 split, memory = self.engine.split(p.name, bounds), self.engine.memories.get(p.name)
                 if p.name in self._plastic:
                     yield self._plastic[p.name].deliver(target.rows(p.port), split)
@@ -340,6 +347,11 @@ class _Run:
             yield Task(*sources.coupling_task(*given), bounds, reference.coupling(*given), meet)
 
     def _advance(self, name: str, built: BuiltPopulation) -> Task:
+        if built.located is not None:
+            held = {into: Arrival(rows, False, self.first) for into, rows in self._held[name].items()}
+            shown = {state: row for (owner, state), row in self._shown.items() if owner == name}
+            given = built.states, built.rings, held, shown, self.lists[name], self.bounds[name]
+            return built.located.advance(*given)
         arrivals = {STREAM + port: Arrival(rows, True) for port, rows in built.rings.items()}
         arrivals |= {STREAM + into: Arrival(rows, False, self.first) for into, rows in self._held[name].items()}
         arrivals |= {stream: Arrival(rows, False) for stream, rows in self._drawn[name].items()}

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
 from ..models.base import NeuronModel, require_model
 from ..models.mechanism import Mechanism
-from ..solvers import Interpolated, OffGrid, Solver
+from ..solvers import DormandPrince, Located, OffGrid, Solver
 from ..units import Hz, ms, plain
 from .distributions import Distribution
 from .edges import Side
@@ -60,8 +60,8 @@ class Population(Group):
         if many:
             expected = f"one value or {self.size}"
             raise ShapeError(f"parameters of population {name}", got=many, expected=expected)
-        if isinstance(solver, OffGrid) and not isinstance(solver, Interpolated):
-            what, expected = f"population {name} cannot have this solver", "one such as sl.solvers.Interpolated()"
+        if isinstance(solver, DormandPrince):
+            what, expected = f"population {name} cannot have this solver", "one such as sl.solvers.Located()"
             raise ModelError(what, got=repr(solver), expected=expected)
         self._model, self.solver = model, solver
         self.synapses: dict[str, Mechanism] = {}
@@ -81,7 +81,7 @@ class Population(Group):
     @property
     def timed(self) -> bool:
         """Whether its spikes have times between the points of the grid."""
-        return isinstance(self.solver, OffGrid) and self.fires
+        return isinstance(self.solver, OffGrid) and (self.fires or isinstance(self.solver, Located))
 
     @property
     def fires(self) -> bool:

@@ -95,7 +95,12 @@ class Network:
     def population(
         self, model: NeuronModel, size: int, name: str, *, solver: Solver | None = None, positions: Any = None
     ) -> Population:
-        """``size`` neurons of ``model``. Raises ParameterError for a name that is taken and sizes below 1."""
+        """``size`` neurons of ``model``.
+
+        With ``sl.solvers.Located()`` spikes arrive, cross and reset at their exact times, whatever dt is; that is for
+        linear models and networks of float64. Raises ParameterError for a name that is taken and sizes below 1; what
+        has no exact time raises ModelError when the network is prepared.
+        """
         return self._add(Population(self._new(name), size, model, solver, positions))
 
     def poisson(

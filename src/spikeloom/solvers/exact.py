@@ -74,6 +74,12 @@ def is_linear(model: NeuronModel) -> bool:
     return True
 
 
+def whole_step(system: Mapping[str, tuple[dict[str, Expr], Expr]]) -> dict[str, dict[str, Expr]]:
+    """Of each state the factors of all slopes after a step: ``s + Q f(s)``, over the symbol ``dt``."""
+    blocks = (_block_propagator(block, system) for block in _coupled_blocks(system))
+    return {name: drive for parts in blocks for name, (_, drive) in parts.items()}
+
+
 def _coupled_blocks(system: Mapping[str, tuple[dict[str, Expr], Expr]]) -> list[list[str]]:
     """Groups of states connected by coefficients in either direction."""
     group = {name: {name} for name in system}

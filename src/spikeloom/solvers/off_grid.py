@@ -36,9 +36,11 @@ class Located(OffGrid):
     order of ``base`` (by default the model's default solver), which spikes on a grid lower to 1; with
     :class:`Exact`, spike times are those of the closed form for any dt.
 
-    For :func:`spikeloom.simulate` only, one neuron at a time in plain Python: some 10 to 50 us a step, a hundred
-    times slower than on the grid, but with no compilation. Raises ModelError for a base that is stochastic or off
-    the grid itself.
+    :func:`spikeloom.simulate` takes one neuron at a time in plain Python: some 10 to 50 us a step, a hundred times
+    slower than on the grid, but with no compilation. In a network of float64 it is for populations of linear models,
+    with :class:`Exact`: there spikes also arrive within steps, at the times at which they were sent plus their delay,
+    and no more than one of a neuron may fall in a step. Raises ModelError for a base that is stochastic or off the
+    grid itself.
 
     >>> import spikeloom as sl
     >>> lif = sl.LIF(tau=10.0, v_threshold=15.0, reset_mechanism="value")
