@@ -10,9 +10,9 @@ import torch
 
 import spikeloom as sl
 from spikeloom.errors import BackendError, NonFiniteError, StateError
-from spikeloom.kernels.recurrence import cpu, op
+from spikeloom.kernels.recurrence import cpu, engines, op
 
-FUSED = {"recurrence/cpu/{}/forward", "recurrence/cpu/{}/backward"}
+FUSED = {"recurrence/{}/{}/forward", "recurrence/{}/{}/backward"}
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +37,7 @@ def full_of_nan(monkeypatch: pytest.MonkeyPatch) -> None:
         return np.full(shape, np.nan if dtype.kind == "f" else 2**16 - 1, dtype)
 
     monkeypatch.setattr(op, "empty", empty)
+    monkeypatch.setattr(engines, "empty", empty)
     monkeypatch.setattr(cpu, "scratch", scratch)
 
 
@@ -78,13 +79,15 @@ def agree(
     state: sl.State | None = None,
     names: tuple[str, ...] = ("v",),
     tolerance: float = 1e-11,
+    backend: str = "cpu",
 ) -> list[torch.Tensor]:
     """The kernel's and the reference's outputs are equal, the gradients to rounding; returns the kernel's."""
     sl.last_kernels()
-    found = ran(layer, x, state, names)
+    with sl.backend(backend):
+        found = ran(layer, x, state, names)
     label = type(layer.neuron.model).__name__
     kernels = sl.last_kernels()
-    assert {name.format(label) for name in FUSED} <= set(kernels)
+    assert {name.format(backend, label) for name in FUSED} <= set(kernels)
     assert not any(k.startswith(("scan", "recurrence/steps")) for k in kernels)
     with sl.backend("reference"):
         expected = ran(layer, x, state, names)

@@ -6,29 +6,27 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import numpy as np
 import torch
 
 from ..backends import note_kernel
 from ..operators import no_second_derivative
-from ..program import SPIKE
-from ..scan.op import Layout, contiguous, empty, layout_of, summed_over_batch
+from ..scan.op import Layout, empty, layout_of, summed_over_batch
 from ..scan.plan import ADJOINT
-from ..spike_linear.op import weight_gradient_op
-from . import cpu
+from .engines import Before, Engine, How
 
-DENSE = 0.25  # density of spikes from which on the weight gradient is a dense product
 Tensors = Sequence[torch.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What decides on the kernels: the step's text, recorded states, and flags of wanted gradients, as in a scan."""
+    """What decides on the kernels: the step's text, recorded states, and flags of wanted gradients, as in a scan,
+    and whose kernels they are."""
 
     text: str
     recorded: str
     wanted: tuple[bool, ...]
     label: str
+    engine: Engine
 
     @property
     def layout(self) -> Layout:
@@ -40,39 +38,25 @@ class Call:
         return self.layout.streams[0]
 
     @property
-    def how(self) -> cpu.How:
+    def how(self) -> How:
         return self.label, False, self.stream
-
-
-@dataclasses.dataclass(frozen=True)
-class Before:
-    """What comes back at the first step: packed spikes, and numbers ``[M]`` that are added to what they bring."""
-
-    words: torch.Tensor
-    counts: torch.Tensor
-    added: torch.Tensor
 
 
 def forward(
     call: Call, x: torch.Tensor, weight: torch.Tensor, before: Before, states: Tensors, constants: Tensors
 ) -> list[torch.Tensor]:
-    """Rows ``[T, M]``, final states ``[M]``, what backward needs, and the spikes before each step and after the last
-    one, as words ``[(T + 1) * B, W]`` and counts."""
+    """Rows ``[T, M]``, final states ``[M]``, what backward needs, and the spikes as the engine keeps them."""
     layout, (steps, batch, size) = call.layout, x.shape
     shape = steps, batch * size
     rows = [empty(x, shape) for _ in layout.rows]
     finals = [s.clone(memory_format=torch.contiguous_format) for s in states]
     kinds = [torch.uint8 if n in layout.plan.conditions else x.dtype for n in layout.saved]
     saved = [*(empty(x, shape, kind) for kind in kinds), *(empty(x, shape) for _ in layout.needed_streams)]
-    words, counts = (empty(x, (steps * batch + batch, *t.shape[1:]), t.dtype) for t in (before.words, before.counts))
-    words[:batch], counts[:batch] = before.words, before.counts
     names = [*layout.constants, *layout.rows, *layout.finals, *layout.saved, *layout.needed_streams]
     arrays = dict(zip(names, [*(c.contiguous() for c in constants), *rows, *finals, *saved], strict=True))
-    cpu.forward(
-        layout.plan, arrays, contiguous(x), before.added.contiguous(), weight.contiguous(), (words, counts), call.how
-    )
-    note_kernel(f"recurrence/cpu/{call.label}/forward")
-    return [*rows, *finals, *saved, words, counts]
+    kept = call.engine.forward(layout.plan, arrays, x, before, weight, call.how)
+    note_kernel(f"recurrence/{call.engine.name}/{call.label}/forward")
+    return [*rows, *finals, *saved, *kept]
 
 
 def backward(
@@ -90,31 +74,16 @@ def backward(
     given = empty(weight, (steps, width))
     sums = [carried[0].new_zeros(width, dtype=torch.float64) for _ in layout.wanted_constants]
     arrays = {ADJOINT + n: g for n, g in zip(layout.states, carried, strict=True)}
-    arrays |= {ADJOINT + n: _row(n, g) for n, g in zip(layout.rows, grads[:split], strict=True)}
+    arrays |= {ADJOINT + n: call.engine.row(n, g) for n, g in zip(layout.rows, grads[:split], strict=True)}
     arrays |= dict(zip([*layout.saved, *layout.needed_streams], saved, strict=True))
     arrays |= {n: c.contiguous() for n, c in zip(layout.constants, constants, strict=True)}
     arrays |= {ADJOINT + call.stream: given}
     arrays |= {ADJOINT + n: g for n, g in zip(layout.wanted_constants, sums, strict=True)}
-    cpu.backward(layout.plan, arrays, weight.contiguous(), steps, batch, call.how)
-    note_kernel(f"recurrence/cpu/{call.label}/backward")
+    call.engine.backward(layout.plan, arrays, weight, steps, batch, call.how)
+    note_kernel(f"recurrence/{call.engine.name}/{call.label}/backward")
     shapes = dict(zip(layout.constants, constants, strict=True))
     reduced = [summed_over_batch(s, shapes[n]) for n, s in zip(layout.wanted_constants, sums, strict=True)]
     return [given.view(shape), *carried, *reduced]
-
-
-def _row(name: str, grad: torch.Tensor) -> torch.Tensor:
-    """A gradient that is the same in every step, as that of a sum over time, is read as one row."""
-    return contiguous(grad[0]) if name == SPIKE and grad.stride(0) == 0 and len(grad) else contiguous(grad)
-
-
-def weight_gradient(words: torch.Tensor, counts: torch.Tensor, grad: torch.Tensor) -> torch.Tensor:
-    """The sum over steps of ``g_t^T s_{t-1}`` for ``g`` ``[T, B, N]`` and packed spikes."""
-    rows, size = grad.flatten(0, 1), grad.shape[2]
-    words, counts = words[: len(rows)], counts[: len(rows)]
-    if int(counts.numpy().sum()) < DENSE * rows.numel():
-        return weight_gradient_op(words, counts, rows, size)[0]
-    bits = np.unpackbits(words.numpy().view(np.uint8), axis=1, count=size, bitorder="little")
-    return rows.T @ torch.from_numpy(bits).to(grad.dtype)
 
 
 class _Recurrence(torch.autograd.Function):
@@ -122,11 +91,11 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, call: Call, x: torch.Tensor, spikes: torch.Tensor | None, added: torch.Tensor, weight: torch.Tensor,
-        words: torch.Tensor, counts: torch.Tensor, *rest: torch.Tensor,
+        ctx: Any, call: Call, before: Before, x: torch.Tensor, spikes: torch.Tensor | None,
+        added: torch.Tensor | None, weight: torch.Tensor, *rest: torch.Tensor,
     ) -> Any:  # fmt: skip
         layout, split = call.layout, len(call.layout.states)
-        outputs = forward(call, x, weight, Before(words, counts, added), rest[:split], rest[split:])
+        outputs = forward(call, x, weight, before, rest[:split], rest[split:])
         differentiable = len(layout.rows) + len(layout.finals)
         ctx.save_for_backward(*outputs[differentiable:], weight, *rest[split:])
         ctx.set_materialize_grads(False)
@@ -136,25 +105,26 @@ class _Recurrence(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: torch.Tensor | None) -> Any:
-        call, tensors = ctx.call, ctx.saved_tensors
-        split = len(call.layout.saved) + len(call.layout.needed_streams)
-        weight = tensors[split + 2]
+        call, tensors, needed = ctx.call, ctx.saved_tensors, ctx.needs_input_grad
+        weight = tensors[-1 - len(call.layout.constants)]
         filled = [weight.new_zeros(shape) if g is None else g for g, shape in zip(grads, ctx.shapes, strict=True)]
-        found = iter(_differentiated(call, ctx.shape, ctx.needs_input_grad[4], len(filled), *filled, *tensors))
+        found = iter(_differentiated(call, ctx.shape, needed[5], len(filled), *filled, *tensors))
         by_input, by_weight = next(found), next(found)
         states = [next(found) for _ in call.layout.states]
         constants = [next(found) if n in call.layout.wanted_constants else None for n in call.layout.constants]
-        by_spikes = by_input[0] @ weight if ctx.needs_input_grad[2] else None
-        return None, by_input, by_spikes, by_input[0].flatten(), by_weight, None, None, *states, *constants
+        by_spikes = by_input[0] @ weight if needed[3] else None
+        by_added = by_input[0].flatten() if needed[4] else None
+        return None, None, by_input, by_spikes, by_added, by_weight, *states, *constants
 
 
 class _Gradient(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Call, shape: torch.Size, to_weight: bool, count: int, *tensors: torch.Tensor) -> Any:
-        split = count + len(call.layout.saved) + len(call.layout.needed_streams)
-        words, counts, weight, *constants = tensors[split:]
-        given, *rest = backward(call, tensors[:count], tensors[count:split], weight, constants, shape)
-        by_weight = weight_gradient(words, counts, given) if to_weight else None
+        grads, first = tensors[:count], count + len(call.layout.saved) + len(call.layout.needed_streams)
+        last = len(tensors) - 1 - len(call.layout.constants)
+        weight, *constants = tensors[last:]
+        given, *rest = backward(call, grads, tensors[count:first], weight, constants, shape)
+        by_weight = call.engine.weight_gradient(tensors[first:last], given) if to_weight else None
         return given, by_weight, *rest
 
     backward = staticmethod(no_second_derivative("the fused recurrence"))

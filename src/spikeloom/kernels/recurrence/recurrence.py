@@ -1,4 +1,4 @@
-"""``recurrence``: run a neuron model whose spikes come back one step later, all steps in one call on the CPU."""
+"""``recurrence``: run a neuron model whose spikes come back one step later, all steps in one call."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ from .. import prepare
 from ..backends import choose
 from ..program import SHOWN, SPIKE, Program, program
 from ..scan.scan import ScanResult, check_finite, checked_state, initial_state
-from ..spike_linear.op import pack_op
-from .op import Before, Call, differentiable, forward
+from .engines import ENGINES
+from .op import Call, differentiable, forward
 
 Tensors = Mapping[str, torch.Tensor]
-_MOST = 2**16 - 1  # neurons: places are held in 16 bits
 
 
 def fits(found: Program, x: torch.Tensor, weight: torch.Tensor) -> bool:
-    """Whether the kernel takes this: spikes without random numbers, ``x`` ``[T, B, N]`` and ``weight`` ``[N, N]`` plain
-    tensors of one precision on the CPU, with its backend in force but not its strict arithmetic, which goes by order.
+    """Whether a kernel takes this: spikes without random numbers, ``x`` ``[T, B, N]`` and ``weight`` ``[N, N]`` plain
+    tensors of one precision on one device, no more neurons than the backend in force for it has kernels for, and not
+    its strict arithmetic, which goes by order.
     """
-    choice = choose("cpu")
-    if choice.name != "cpu" or choice.strict or found.random or not found.fires or not 0 < len(weight) <= _MOST:
+    choice = choose(x.device.type)
+    if choice.name not in ENGINES or choice.strict or found.random or not found.fires:
         return False
-    return x.numel() > 0 and x.dtype == weight.dtype in (torch.float32, torch.float64) and _plain(x) and _plain(weight)
+    if not 0 < len(weight) <= ENGINES[choice.name].most or x.device != weight.device or x.numel() == 0:
+        return False
+    if choice.name == "cpu" and x.device.type != "cpu":
+        return False
+    return x.dtype == weight.dtype in (torch.float32, torch.float64) and _plain(x) and _plain(weight)
 
 
 def _plain(x: torch.Tensor) -> bool:
     """Not of a class of its own, nor with a tangent, nor within a torch.func transform."""
-    if type(x) not in (torch.Tensor, torch.nn.Parameter) or x.device.type != "cpu":
+    if type(x) not in (torch.Tensor, torch.nn.Parameter):
         return False
     wrapped = torch._C._functorch.is_functorch_wrapped_tensor(x)  # type: ignore[reportPrivateUsage]
     return not wrapped and forward_ad.unpack_dual(x).tangent is None
@@ -56,25 +60,20 @@ def recurrence(
     """
     ((into, x),) = streams.items()
     found = program(model, solver, surrogate or ATan(), (into,))
-    like = torch.empty(0, dtype=x.dtype)
+    like = torch.empty(0, dtype=x.dtype, device=x.device)
     if state is None:
         state = initial_state(model, x.shape[1:], like, learned)
     else:
         checked_state(model, state, x.shape[1:], like, x.shape[0])
     constants = prepare.constants(found, model, learned or {}, dt, tuple(x.shape[2:]), like)
     states = [state[name].flatten() for name in model.states]
-    packed, added = pack_op(spikes.detach()), x.new_zeros(spikes.numel())
-    binary = int(packed[1][0]) >= 0
-    if not binary:
-        packed, added = pack_op(torch.zeros_like(spikes)), torch.nn.functional.linear(spikes, weight).flatten()
-    given = (x, spikes if binary else None, added, weight, *packed, *states, *constants)
+    engine = ENGINES[str(choose(x.device.type).name)]
+    before = engine.before(spikes, weight)
+    given = (x, before.bring, before.added, weight, *states, *constants)
     training = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given)
     wanted = (True, *(c.requires_grad for c in constants)) if training else ()
-    call = Call(found.text, ",".join(record), wanted, type(model).__name__)
-    if training:
-        outputs = differentiable(call, *given)
-    else:
-        outputs = forward(call, x, weight, Before(packed[0], packed[1], added), states, constants)
+    call = Call(found.text, ",".join(record), wanted, type(model).__name__, engine)
+    outputs = differentiable(call, before, *given) if training else forward(call, x, weight, before, states, constants)
     names = [SPIKE, *(SHOWN + name for name in record)]
     rows = {name: row.view(x.shape) for name, row in zip(names, outputs, strict=False)}
     finals = zip(model.states, outputs[len(names) :], strict=False)

@@ -149,7 +149,7 @@ def kernel_source(
     graph: Graph, names: tuple[str, ...], kinds: Kinds, precision: str, direction: str, label: str
 ) -> str:
     """The module of one kernel: each program takes a block of neurons through all steps, states in registers."""
-    parts = _Parts(graph, kinds, precision)
+    parts = Parts(graph, kinds, precision)
     arguments = ", ".join(f"{identifier(n)}_all" for n in names)
     now = "first + k" if direction == "forward" else "steps - 1 - (first + k)"
     place = [
@@ -166,15 +166,15 @@ def kernel_source(
             f"def {direction}(steps, width, {arguments}, block: tl.constexpr, ahead: tl.constexpr):",
             "    lanes = tl.cast(tl.program_id(0), tl.int64) * block + tl.arange(0, block)",
             "    inside = lanes < width",
-            *_indented(1, parts.before()),
+            *indented(1, parts.before()),
             "    for first in range(0, steps, ahead):",
             "        # The loads of `ahead` steps are under way together, so that they wait for memory once.",
             *(f"        {identifier(n)}_rows = ()" for n in parts.rows),
             "        for k in tl.static_range(ahead):",
-            *_indented(3, [*place, *parts.asked()]),
+            *indented(3, [*place, *parts.asked()]),
             "        for k in tl.static_range(ahead):",
-            *_indented(3, [*place, parts.stepped(), *parts.stored(), *parts.passed_on()]),
-            *_indented(1, parts.after()),
+            *indented(3, [*place, parts.stepped(), *parts.stored(), *parts.passed_on()]),
+            *indented(1, parts.after()),
             "",
         ]
     )
@@ -192,7 +192,7 @@ def step_lines(graph: Graph, precision: str) -> list[str]:
         f"def step({', '.join(map(identifier, graph.inputs))}):",
         # On its own, a literal would be a float32.
         *(f"    {_new(n)} = tl.full((), {value}, tl.{dtype})" for n, value in values.items()),
-        *_indented(1, statements(rest, dialect)),
+        *indented(1, statements(rest, dialect)),
         f"    return {', '.join(map(_new, graph.outputs))}",
     ]
 
@@ -201,15 +201,18 @@ def _new(name: str) -> str:
     return identifier(name) + "_new"
 
 
-def _indented(depth: int, lines: Sequence[str]) -> list[str]:
+def indented(depth: int, lines: Sequence[str]) -> list[str]:
     return ["    " * depth + line for line in lines]
 
 
-class _Parts:
-    """The parts of a kernel: what is loaded, computed, stored and passed on to the next step."""
+class Parts:
+    """The parts of a kernel: what is loaded, computed, stored and passed on to the next step.
 
-    def __init__(self, graph: Graph, kinds: Kinds, precision: str) -> None:
-        self.graph, self.kinds = graph, kinds
+    Constants that are not one number lie at ``constants_at``, a variable of the kernel as ``lanes`` and ``live`` are.
+    """
+
+    def __init__(self, graph: Graph, kinds: Kinds, precision: str, constants_at: str = "lanes") -> None:
+        self.graph, self.kinds, self.constants_at = graph, kinds, constants_at
         self.dtype = _DTYPE[precision]
         constants = [n for n in graph.inputs if n.startswith(CONSTANT)]
         self.numbers = [n for n in constants if n in kinds.shared]
@@ -222,8 +225,9 @@ class _Parts:
         """Loads ahead of the loop over time."""
         # Blocks of one value each, as the interpreter cannot combine conditions on numbers and on blocks.
         lines = [f"{identifier(n)} = tl.broadcast_to(tl.load({identifier(n)}_all), (block,))" for n in self.numbers]
-        for name, variable in [*((n, n) for n in self.lanes), *((n, _carrier(n)) for n in self.carried)]:
-            lines.append(f"{identifier(variable)} = tl.load({identifier(name)}_all + lanes, mask=inside, other=0.0)")
+        places = [*((n, n, self.constants_at) for n in self.lanes), *((n, _carrier(n), "lanes") for n in self.carried)]
+        for name, variable, at in places:
+            lines.append(f"{identifier(variable)} = tl.load({identifier(name)}_all + {at}, mask=inside, other=0.0)")
         return lines
 
     def asked(self) -> list[str]:
@@ -232,11 +236,12 @@ class _Parts:
 
     def stepped(self) -> str:
         """The call of the step."""
-        given = {n: self._as_number(n, f"{identifier(n)}_rows[k]") for n in self.rows}
+        given = {n: self.as_number(n, f"{identifier(n)}_rows[k]") for n in self.rows}
         arguments = ", ".join(given.get(n, identifier(n)) for n in self.graph.inputs)
         return f"{', '.join(map(_new, self.graph.outputs))} = step({arguments})"
 
-    def _as_number(self, name: str, loaded: str) -> str:
+    def as_number(self, name: str, loaded: str) -> str:
+        """What was loaded, as the step takes it."""
         if name in self.kinds.narrow:
             return f"tl.cast({loaded}, tl.{self.dtype})"
         return f"{loaded} != 0" if name in self.kinds.conditions else loaded
