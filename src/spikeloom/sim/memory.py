@@ -4,24 +4,41 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
-
 from ..errors import ParameterError
+from . import footprint
 from .build import Parts
-from .distributions import Distribution
+from .coupling import Coupling
+from .footprint import Bytes, Reach
 from .groups import Population
 from .projection import Projection
 
-_START, _LATEST = 8, 4  # bytes of a row's beginning, of the step of an edge's latest spike
-_INDEX = 4  # bytes of a place
-_DRAWN = 16  # bytes of a number that is drawn, with one more on the way
-
 
 def memory_needed(parts: Parts) -> float:
-    """Bytes, about: synapses, and the rows that each group needs."""
-    synapses = sum(_edges(p, parts.dtype.itemsize) for p in parts.projections)
-    synapses += max((_while_built(p) for p in parts.projections), default=0.0)
-    return synapses + sum(_neurons(g.size, g if isinstance(g, Population) else None, parts) for g in parts.groups)
+    """Bytes, about, at the time when the most are needed: edges, states, what is under way, and what drawing takes.
+
+    Without spikes of the result (12 bytes each), records of states, and arrays that the network was given.
+    """
+    width = parts.dtype.itemsize
+    reaches = {p: Reach(p) for p in parts.projections}
+    halves: dict[Projection, list[Coupling]] = {}
+    for half in parts.couplings:
+        halves.setdefault(half.projection, []).append(half)
+    steps = [footprint.edges(p, reach, width) for p, reach in reaches.items()]
+    steps += [footprint.plastic(p, reach, width) for p, reach in reaches.items()]
+    steps += [_neurons(g, parts, reaches) for g in parts.groups if isinstance(g, Population)]
+    steps += [footprint.memory(p, width) for p in parts.projections]
+    steps += [part for p, own in halves.items() for part in footprint.couplings(p, own, width)]
+    steps += [footprint.threads(p, reach, width) for p, reach in reaches.items()]
+    steps += [footprint.lists(g, footprint.slots(g, reaches)) for g in parts.groups]
+    return footprint.peak(steps)
+
+
+def _neurons(population: Population, parts: Parts, reaches: dict[Projection, Reach]) -> Bytes:
+    ports = dict.fromkeys((d.port for d in parts.drives if d.population is population), 0)
+    for p in parts.into(population):
+        ports[p.port] = max(ports.get(p.port, 0), reaches[p].lag if p.plasticity is None else 0)
+    inputs = len(parts.currents(population)) + sum(c.target is population for c in parts.couplings)
+    return footprint.neurons(population, ports, inputs, parts.dtype.itemsize)
 
 
 def check_memory(parts: Parts) -> None:
@@ -44,29 +61,6 @@ def available() -> float:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (OSError, AttributeError, ValueError):
         return float("inf")
-
-
-def _edges(p: Projection, width: int) -> float:
-    narrow = p.plasticity is None and p.post.size <= 1 << 16
-    each = (2 if narrow else _INDEX) + (width if p.weighted else 0) + (1 if p.delayed else 0)
-    if p.release is not None:
-        varied = sum(isinstance(v, Distribution) or np.size(v) > 1 for v in p.release.parameters.values())
-        each += width * (len(p.release.initial) + varied) + _LATEST
-    if p.plasticity is not None:
-        each += _INDEX * (3 if p.delayed else 2)  # where it is among its target's edges, its source, its place
-        each += width * sum(p.plasticity.side_of(n) == "edge" for n in p.plasticity.states)
-    return p.expected * each + _START * (p.pre.size + 1) * 2
-
-
-def _while_built(p: Projection) -> float:
-    """What is alive only while the edges get their own weights and delays, one connection after another."""
-    return p.expected * (_DRAWN if p.weighted or p.delayed else _INDEX)
-
-
-def _neurons(size: int, population: Population | None, parts: Parts) -> float:
-    states = 0 if population is None else len(population.model.states) + len(population.synapses)
-    many = 0 if population is None else sum(np.size(v) > 1 for v in population.model.values.values())
-    return size * ((states + many) * parts.dtype.itemsize + 16)
 
 
 __all__ = ["available", "check_memory", "memory_needed"]

@@ -122,6 +122,11 @@ class Projection:
         return isinstance(self._delay, Distribution) or np.size(self._delay) > 1
 
     @property
+    def given(self) -> tuple[Any, Any]:
+        """Weight and delay as they were given, the delay without a part that all edges share."""
+        return self._weight, self._delay
+
+    @property
     def edges(self) -> Edges:
         """The edges, drawn once; targets are int32 [E]."""
         return self.kept.wide()
