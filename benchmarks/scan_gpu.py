@@ -1,52 +1,61 @@
-"""Milliseconds of LIF forward and backward on a card, against the floor of moving its bytes.
+"""Milliseconds on a card, against the floor of moving the bytes or of the dense products alone.
 
     python benchmarks/scan_gpu.py [--repeats 50]
 
-``kernels`` is the two kernels on buffers that are there, ``call`` a whole ``sl.scan`` with ``backward()``. The floor
-is the bytes that the kernels read and write, each once, at the bandwidth that a large copy reaches in the same run.
-The medians are taken over CUDA events; the ratios are to the floor.
+LIF forward and backward in float32 and bfloat16: ``kernels`` is the two kernels on buffers that are there, ``call`` a
+whole ``sl.scan`` with its gradient; the floor is the bytes that the kernels read and write, each once, at the bandwidth
+that a large copy reaches in the same run. SpikingJelly's neuron stands beside them, with each of its backends for whole
+sequences that is installed. A recurrent layer: all steps in one kernel, and step by step; its floor is the three dense
+products over all steps at once.
+
+Medians of interleaved rounds by CUDA events. Without a card it measures nothing and exits with an error.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
 import spikeloom as sl
 from spikeloom.kernels.prepare import constants
-from spikeloom.kernels.program import CONSTANT, NEXT, STATE, Program, program
+from spikeloom.kernels.program import CONSTANT, NEXT, SPIKE, STATE, STREAM, Program, program
 from spikeloom.kernels.scan import gpu
 from spikeloom.kernels.scan.plan import ADJOINT, Plan, training_plan
 from spikeloom.lang.graph import Graph
 
 SHAPES = [(100, 32, 1024), (500, 16, 512), (100, 256, 8192)]
-ELEMENT = 4  # bytes of a float32
+RECURRENT = [(250, 128, 256), (250, 128, 512), (250, 128, 1024)]  # the first is W3's
 CARRIED = (NEXT, STATE, ADJOINT + NEXT, ADJOINT + STATE)
 
+Run = Callable[[], object]
 
-def median_ms(run: Callable[[], object], repeats: int) -> float:
-    """The median time of ``run`` on the card, after warming up."""
-    for _ in range(5):
-        run()
-    times = []
+
+def medians_ms(runs: Mapping[str, Run], repeats: int) -> dict[str, float]:
+    """The median time of each on the card, after warming up, in interleaved rounds."""
+    for run in runs.values():
+        for _ in range(5):
+            run()
+    times: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(repeats):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        run()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return statistics.median(times)
+        for name, run in runs.items():
+            begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+            begin.record()
+            run()
+            end.record()
+            end.synchronize()
+            times[name].append(begin.elapsed_time(end))
+    return {name: statistics.median(those) for name, those in times.items()}
 
 
 def copy_bandwidth(repeats: int) -> float:
     """Bytes per millisecond that are read and written by a copy much larger than any cache."""
     source = torch.ones(2**28, device="cuda")
     target = torch.empty_like(source)
-    return 2 * source.numel() * ELEMENT / median_ms(lambda: target.copy_(source), repeats)
+    return 2 * source.nbytes / medians_ms({"copy": lambda: target.copy_(source)}, repeats)["copy"]
 
 
 def rows_of(graph: Graph) -> list[str]:
@@ -54,10 +63,17 @@ def rows_of(graph: Graph) -> list[str]:
     return [n for n in [*graph.inputs, *graph.outputs] if not n.startswith((*CARRIED, CONSTANT, ADJOINT + CONSTANT))]
 
 
-def bytes_moved(plan: Plan, elements: int) -> int:
+def kind_of(plan: Plan, name: str, dtype: torch.dtype) -> torch.dtype:
+    """The type of a ``[T, M]`` array where streams and spikes have ``dtype``."""
+    if name in plan.conditions:
+        return torch.uint8
+    return dtype if name.removeprefix(ADJOINT).startswith((STREAM, SPIKE)) else torch.float32
+
+
+def bytes_moved(plan: Plan, elements: int, dtype: torch.dtype) -> int:
     """What forward and backward read and write, each array once a kernel (a second level cache may spare some)."""
     names = [*rows_of(plan.forward), *rows_of(plan.backward)]
-    return elements * sum(1 if n in plan.conditions else ELEMENT for n in names)
+    return elements * sum(kind_of(plan, n, dtype).itemsize for n in names)
 
 
 class Kernels:
@@ -65,21 +81,18 @@ class Kernels:
 
     def __init__(self, found: Program, plan: Plan, x: torch.Tensor, steps: int) -> None:
         self.plan, self.steps = plan, steps
-        like, features = x.new_empty(0), (x.shape[1],)
-        shared = {f"{CONSTANT}{k}": c for k, c in enumerate(constants(found, sl.LIF(), {}, 1.0, features, like))}
         lane = torch.zeros(x.shape[1], device=x.device)
+        prepared = constants(found, sl.LIF(), {}, 1.0, (x.shape[1],), lane)
+        shared = {f"{CONSTANT}{k}": c for k, c in enumerate(prepared)}
         self.forward, self.backward = (
-            {**{n: torch.zeros_like(x, dtype=self._dtype(n)) for n in rows_of(g)}, **shared}
+            {**{n: torch.zeros_like(x, dtype=kind_of(plan, n, x.dtype)) for n in rows_of(g)}, **shared}
             for g in (plan.forward, plan.backward)
         )
         for name in found.states:
             self.forward[NEXT + name] = lane.clone()
             self.backward[ADJOINT + STATE + name] = lane.clone()
-        self.forward["x.v"] = x
+        self.forward[STREAM + "v"] = x
         self.backward |= {n: self.forward[n] for n in rows_of(plan.backward) if n in self.forward}
-
-    def _dtype(self, name: str) -> torch.dtype:
-        return torch.uint8 if name in self.plan.conditions else torch.float32
 
     def run(self) -> None:
         gpu.forward(self.plan, self.steps, self.forward, "LIF", False)
@@ -93,28 +106,90 @@ def call(x: torch.Tensor, grad: torch.Tensor) -> None:
     torch.autograd.grad(result.spikes, x, grad)
 
 
+def peers(x: torch.Tensor, grad: torch.Tensor) -> dict[str, Run]:
+    """SpikingJelly's backends that run here on these data; says why one does not."""
+    try:
+        neuron = importlib.import_module("spikingjelly.activation_based.neuron")
+    except ImportError:
+        return {}
+    found: dict[str, Run] = {}
+    for backend in ("torch", "cupy", "triton"):
+
+        def run(backend: str = backend) -> None:
+            node = neuron.LIFNode(decay_input=False, v_reset=None, detach_reset=True, step_mode="m", backend=backend)
+            torch.autograd.grad(node(x), x, grad)
+
+        try:
+            run()
+        except Exception as error:  # whatever a backend that is not there raises
+            print(f"  spikingjelly {backend}: not measured ({type(error).__name__}: {str(error)[:60]})")
+        else:
+            found[f"spikingjelly {backend}"] = run
+    return found
+
+
+def measure_scan(bandwidth: float, repeats: int) -> None:
+    """Print times and ratios of LIF."""
+    found = program(sl.LIF(), None, sl.ATan(), ("v",))
+    plan = training_plan(found.text, (), (True,), (False,) * len(found.prepare))
+    for shape in SHAPES:
+        for dtype in (torch.float32, torch.bfloat16):
+            x = (0.5 * torch.rand(shape, device="cuda")).to(dtype)
+            floor = bytes_moved(plan, x.numel(), dtype) / bandwidth
+            leaf, grad = x.clone().requires_grad_(), torch.rand_like(x)
+            kernels = Kernels(found, plan, x.flatten(1), shape[0])
+            print(f"LIF {shape}, {str(dtype).removeprefix('torch.')}: floor {floor:.4f} ms")
+            runs = {"kernels": kernels.run, "call": lambda leaf=leaf, grad=grad: call(leaf, grad), **peers(leaf, grad)}
+            show(medians_ms(runs, repeats), floor)
+
+
+def recurrent_runs(shape: tuple[int, int, int]) -> dict[str, Run]:
+    """The floor, the fused layer and the loop, on the same data."""
+    steps, batch, size = shape
+    layer = sl.nn.Recurrent(sl.nn.Neuron(sl.LIF()), size).cuda()
+    loop = sl.nn.Recurrent(sl.nn.Neuron(sl.LIF()), size).cuda()
+    loop.load_state_dict(layer.state_dict())
+    loop.neuron.register_forward_hook(lambda *_: None)  # a hook hears of every step
+    x = torch.rand(shape, device="cuda").requires_grad_()
+    grad, flat = torch.rand_like(x), torch.rand(steps * batch, size, device="cuda")
+
+    def floor() -> tuple[torch.Tensor, ...]:
+        weight = layer.weight.detach()
+        return flat @ weight.T, flat @ weight, flat.T @ flat
+
+    def train(chosen: sl.nn.Recurrent) -> None:
+        torch.autograd.grad(chosen(x)[0], (x, chosen.weight), grad)
+
+    return {"floor": floor, "one kernel": lambda: train(layer), "by steps": lambda: train(loop)}
+
+
+def measure_recurrence(repeats: int) -> None:
+    """Print times and ratios of recurrent layers."""
+    for shape in RECURRENT:
+        sl.last_kernels()
+        times = medians_ms(recurrent_runs(shape), max(repeats // 5, 3))
+        kernels = sl.last_kernels()
+        assert "recurrence/gpu/LIF/forward" in kernels, kernels
+        floor = times.pop("floor")
+        print(f"Recurrent LIF {shape}, float32: floor {floor:.4f} ms")
+        show(times, floor)
+
+
+def show(times: Mapping[str, float], floor: float) -> None:
+    for name, time in times.items():
+        print(f"  {name:<20} {time:9.4f} ms  {time / floor:7.2f} floors")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="LIF forward and backward on a card, against the floor of moving the bytes"
-    )
+    parser = argparse.ArgumentParser(description="Scan and recurrence on a card, against their floors")
     parser.add_argument("--repeats", type=int, default=50)
     repeats = parser.parse_args().repeats
     if not torch.cuda.is_available():
-        print("scan_gpu: no CUDA device here, nothing measured")
-        return
+        raise SystemExit("scan_gpu: no CUDA device here, nothing measured")
     bandwidth = copy_bandwidth(repeats)
-    print(f"{torch.cuda.get_device_name()}: a copy moves {bandwidth / 1e6:.0f} GB/s")
-    found = program(sl.LIF(), None, sl.ATan(), ("v",))
-    plan = training_plan(found.text, (), (True,), (False,) * len(found.prepare))
-    print(f"{'LIF [T, B, N]':>18}  {'floor ms':>9}  {'kernels ms':>10}  {'ratio':>5}  {'call ms':>9}  {'ratio':>5}")
-    for shape in SHAPES:
-        x = 0.5 * torch.rand(shape, device="cuda")
-        floor = bytes_moved(plan, x.numel()) / bandwidth
-        kernels = median_ms(Kernels(found, plan, x.flatten(1), shape[0]).run, repeats)
-        leaf, grad = x.requires_grad_(), torch.rand(shape, device="cuda")
-        whole = median_ms(lambda leaf=leaf, grad=grad: call(leaf, grad), repeats)
-        columns = f"{floor:9.4f}  {kernels:10.4f}  {kernels / floor:5.2f}  {whole:9.4f}  {whole / floor:5.2f}"
-        print(f"{shape!s:>18}  {columns}")
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}: a copy moves {bandwidth / 1e6:.0f} GB/s")
+    measure_scan(bandwidth, repeats)
+    measure_recurrence(repeats)
 
 
 if __name__ == "__main__":

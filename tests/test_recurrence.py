@@ -63,7 +63,9 @@ def ran(
     with sl.record(layer, *names) as rec:
         y, final = layer(leaf, state)
     outputs = [y, *(rec["neuron"][n] for n in names), *final["neuron"].values(), final["spikes"]]
-    loss = sum((t * torch.linspace(-1, 2, t.numel(), dtype=t.dtype).view(t.shape)).sum() for t in outputs)
+    loss = sum(
+        (t * torch.linspace(-1, 2, t.numel(), dtype=t.dtype, device=t.device).view(t.shape)).sum() for t in outputs
+    )
     given = [] if state is None else [*state["neuron"].values(), state["spikes"]]
     leaves = [leaf, *given, *layer.parameters()]
     found = torch.autograd.grad(loss, leaves, allow_unused=True)  # type: ignore[arg-type]
