@@ -55,8 +55,9 @@ def here() -> Iterator[None]:
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "Contender", Here)
-        patch.setattr(train, "interpreters", lambda config: {})
-        patch.setattr("spikeloom.cli.bench_train.interpreters", lambda config: {})
+        patch.setattr(simulate, "Contender", Here)
+        for name in ("train", "simulate"):
+            patch.setattr(f"spikeloom.cli.bench_{name}.interpreters", lambda config: {})
         yield
     torch.set_num_threads(threads)
 
@@ -70,8 +71,7 @@ def trained(here: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out / "a"
 
 
-def test_bench_simulate_measures_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # In processes of their own, as they are in earnest.
+def test_bench_simulate_measures_and_writes(here: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny = ["--neurons", "250", "--span", "20", "--settle", "5", "--rounds", "2", "--threads", "1", "--no-fresh-cache"]
     done = main(["bench", "simulate", "--networks", "cuba-20k", *tiny, "--out", str(tmp_path), "--name", "a"])
     shown = capsys.readouterr()
@@ -160,6 +160,19 @@ def test_a_contender_that_ends_does_not_stop_the_others() -> None:
     turns, failed = take_turns([good, bad], 4, "run", lambda text: None)  # type: ignore[list-item]
     assert (list(turns), good.asked, bad.asked) == (["good"], 4, 2)
     assert failed == {"bad": "bad ended without an answer"}
+
+
+def test_a_contender_has_a_process_of_its_own() -> None:
+    spec = {"kind": "neurons", "mode": "both", "steps": 4, "batch": 2, "sizes": [50_000], "threads": 1, "seconds": 0.0}
+    with Contender("floor", "floor_training", {**spec, "floor": "bytes"}) as contender:
+        assert contender.facts["versions"]["torch"]
+        before = contender.ask("reset")["resident"]
+        assert contender.ask("first")["first"] > 0
+        assert contender.ask("run")["wall"] > 0
+        after = contender.ask("memory")
+    if before is not None:  # 20 bytes for each of 400,000 values, half of which are read
+        assert after["peak"] - before > 3
+        assert after["peak"] > after["before"]
 
 
 def test_a_process_that_fails_says_why() -> None:

@@ -15,7 +15,7 @@ from spikeloom.bench.contenders.training import drawn
 from spikeloom.bench.curves import crossover, rows_of, sentence, sweeps
 from spikeloom.bench.density import weights_for
 from spikeloom.bench.points import Point
-from spikeloom.bench.targets import results
+from spikeloom.bench.targets import Result, results
 from spikeloom.cli import main
 from spikeloom.errors import BenchError, ConfigError
 from spikeloom.report.bench import headline, write_bench_report
@@ -190,6 +190,8 @@ def test_targets_are_held_against_medians_of_ratios() -> None:
     said = [(r.workload, r.what, r.limit, r.reached) for r in found]
     assert said == [("mlp", "time in floors", 0.75, True), ("mlp", "peak memory (MiB)", 220.0, False),
                     ("infer-128", "time in floors", 0.6, False)]  # fmt: skip
+    assert found[0].always  # 0.7 in both rounds
+    assert not Result("mlp", "", (0.5, 0.5, 0.9), 0.75).always
     assert headline(found).startswith("1 of 3 targets reached. Missed: mlp (peak memory (MiB): 250, asked at most 220)")
     assert results({"benchmark": "train", "tasks": {"mlp": task(0.7, batch=2)}}) == []
 

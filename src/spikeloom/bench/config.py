@@ -74,7 +74,8 @@ class TurnsConfig(BenchConfig):
     seconds: float = 0.5
     """A turn lasts at least so long; its median counts."""
     keep_memory: bool = True
-    """Whether the C library (glibc) keeps freed memory, for all contenders alike; it is faster for all of them."""
+    """Whether the C library (glibc) keeps freed memory, for all contenders alike; it is faster for all of them.
+    Their memory is measured without."""
     fresh_cache: bool = True
     """Whether kernels are compiled anew, so that this is timed; else they may come from the cache."""
 

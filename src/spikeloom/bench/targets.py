@@ -30,7 +30,15 @@ class Result:
     @property
     def reached(self) -> bool:
         """Whether the median is within the limit."""
-        return self.median >= self.limit if self.at_least else self.median <= self.limit
+        return self._within(self.median)
+
+    @property
+    def always(self) -> bool:
+        """Whether every round is."""
+        return all(map(self._within, self.values))
+
+    def _within(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
 
     @property
     def text(self) -> str:

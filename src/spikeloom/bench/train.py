@@ -60,6 +60,9 @@ def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -
     wanted = {f"floor, {kind}": ("floor_training", {**spec, "floor": kind}) for kind in floors(task)}
     wanted |= {label: (name, spec) for label, name in names.items() if label not in {**refused, **failed}}
     rows, lost, busy = measured(task.name, wanted, peers, config, say)
+    for label, row in rows.items():
+        say(f"{task.name}: memory of {label}")
+        row["memory_mib"] = memory(label, *wanted[label], python=peers.get(label, ""))
     return {
         "batch": spec["batch"],
         "contenders": rows,
@@ -75,12 +78,12 @@ def measured(
 ) -> tuple[dict[str, Any], dict[str, str], float | None]:  # fmt: skip
     """Figures of each contender, by turns, why those that failed did, and the cores that other work kept busy.
 
-    ``wanted`` gives for each label the module of the contender and its specification. Memory is that above net and
-    input once all is compiled: ``first_call_mib`` the peak of one call, ``memory_mib`` that of the rounds.
+    ``wanted`` gives for each label the module of the contender and its specification. ``first_call_mib`` is the peak
+    of one call above net and input, once all is compiled.
     """
     rows: dict[str, Any] = {}
     with contextlib.ExitStack() as stack:
-        started: list[tuple[Contender, float | None, dict[str, Any]]] = []
+        started: list[tuple[Contender, dict[str, Any]]] = []
         for label, (name, spec) in wanted.items():
             say(f"{title}: {label} starts")
             cache = stack.enter_context(tempfile.TemporaryDirectory()) if how.fresh_cache else ""
@@ -92,16 +95,30 @@ def measured(
             before = contender.ask("reset")["resident"]
             contender.ask("first")
             facts = {"first_call_s": took, "first_call_mib": _above(contender.ask("memory")["peak"], before)}
-            started.append((contender, before, facts))
-            contender.ask("reset")
+            started.append((contender, facts))
         if len({contender.facts["given"] for contender, *_ in started}) > 1:
             raise BenchError(f"{title}: contenders were given different numbers", mend=_OTHER_NUMBERS)
         turns, lost = take_turns([c for c, *_ in started], how.rounds, "run", lambda t: say(f"{title}, {t}"))
-        for contender, before, facts in started:
+        for contender, facts in started:
             if contender.label in turns:
-                rows[contender.label] = _row(contender, turns[contender.label], before) | facts
+                rows[contender.label] = _row(contender, turns[contender.label]) | facts
     others = [turn["others"] for answers in turns.values() for turn in answers if turn["others"] is not None]
     return rows, lost, round(sum(others) / len(others), 2) if others else None
+
+
+def memory(label: str, name: str, spec: Mapping[str, Any], python: str = "") -> float | None:
+    """The peak of several calls above net and input, in MiB, once all is compiled; None where it cannot be known.
+
+    The C library is as it comes: kept memory would be counted, and some contenders leave more of it than others.
+    """
+    env = {"OMP_NUM_THREADS": str(spec["threads"])}
+    with Contender(label, name, {**spec, "seconds": 0.0}, python=python, env=env) as contender:
+        for action in ("first", "fresh"):
+            contender.ask(action)
+        before = contender.ask("reset")["resident"]
+        for _ in range(2):
+            contender.ask("run")
+        return _above(contender.ask("memory")["peak"], before)
 
 
 def floors(task: Task) -> tuple[str, ...]:
@@ -142,14 +159,12 @@ def compared(
     return refused, failed
 
 
-def _row(contender: Contender, turns: Sequence[Mapping[str, Any]], before: float | None) -> dict[str, Any]:
-    peak = contender.ask("memory")["peak"]
+def _row(contender: Contender, turns: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     dense = contender.ask("densities") if contender.label == OURS else {}
     return {
         "wall_s": [turn["wall"] for turn in turns],
         "compile_s": contender.facts["compile"],
         "import_s": contender.facts["import"],
-        "memory_mib": _above(peak, before),
         "versions": contender.facts["versions"],
         **{name: dense[name] for name in dense if name == "densities"},
     }
@@ -159,4 +174,4 @@ def _above(peak: float | None, before: float | None) -> float | None:
     return None if peak is None or before is None else peak - before
 
 
-__all__ = ["OURS", "PEERS", "REFERENCE", "TASKS", "bench", "compared", "floors", "interpreters", "measured"]
+__all__ = ["OURS", "PEERS", "REFERENCE", "TASKS", "bench", "compared", "floors", "interpreters", "measured", "memory"]

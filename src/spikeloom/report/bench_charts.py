@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bokeh.models import ColumnDataSource, FactorRange, FixedTicker, Span
+from bokeh.models import ColumnDataSource, FactorRange, FixedTicker, NumeralTickFormatter, Span
 
 from .canvas import WRITING, Figure, add_hover, canvas, extent, plain, shorten
 from .palette import BLUE, FAINT, INK, MUTED, PAPER, VERMILLION, for_text, mix
@@ -50,6 +50,7 @@ def bars(found: Sequence[Bar], x: str, line: str, target: float | None = None) -
         min_border_left=120,
         min_border_right=8,
     )
+    plot.xaxis.formatter = NumeralTickFormatter(format="0,0.[000]")
     plot.xaxis.ticker = FixedTicker(ticks=_ticks(low, high))
     _mark(plot, 1.0, line, MUTED)
     if target:
