@@ -133,7 +133,7 @@ def test_a_group_off_the_grid_puts_all_on_the_finer_one(tmp_path):
 def test_nothing_fired(tmp_path):
     silent = SpikeTrains(np.empty(0), np.empty(0, np.int32), 4, 0.0, 500.0)
     page = written(result_of({"cells": silent}, 500.0), tmp_path)
-    assert "no spikes in 500 ms, cells at 0 Hz." in page
+    assert "no spikes in 500 ms; cells at 0 Hz after the first 200 ms." in page
     assert decoded(stored(page)["groups"][0])[0].size == 0
 
 
@@ -215,7 +215,8 @@ def test_the_page_says_what_came_out(page, result):
     late = {name: trains.window(200.0, 1000.0) for name, trains in result.spikes.items()}
     count = sum(map(len, result.spikes.values()))
     rates = ", ".join(f"{name} at {trains.rate():.3g} Hz" for name, trains in late.items())
-    words = f"375 neurons and 1,234 synapses: {count:,} spikes in 1,000 ms, {rates}. 1 of 2 published figures met."
+    words = f"375 neurons and 1,234 synapses: {count:,} spikes in 1,000 ms; {rates} after the first 200 ms."
+    words += " 1 of 2 published figures met."
     assert f"<p class=headline>{words}</p>" in page
     assert "<h1>test net</h1>" in page
     for trains in late.values():

@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import signal
 from contextlib import contextmanager
 from pathlib import Path
@@ -210,6 +211,15 @@ def test_ring_goes_round_at_the_speed_of_one_cell(weight: float) -> None:
     assert facts["laps"].value == pytest.approx(60.0 / (20 * exact), abs=0.2)
 
 
+def test_sources_of_spikes_are_no_neurons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "ring", "--duration", "20", "--out", str(tmp_path), "--name", "run"]) == 0
+    assert "ring: 20 neurons, 21 synapses" in capsys.readouterr().out
+    summary = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (summary["neurons"], summary["sources"]) == ({"ring": 20}, {"start": 1})
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"20 neurons and 21 synapses: \d+ spikes in 20 ms; ring at [\d.]+ Hz\.", page)
+
+
 def read(cells: set[str] | None = None) -> list[tuple[str, str, float, str]]:
     """The wiring once more, by a reader of its own."""
     with (DATA / "herm_full_edgelist.csv").open() as lines:
@@ -374,12 +384,12 @@ def test_help_and_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["brunle"], "Did you mean brunel?"),
         (["cuba", "--weigths", "nest"], "--weights"),
         (["cuba", "--weights", "heavy"], "nest"),
-        (["cuba", "--duration", "0"], "duration is out of range"),
-        (["cuba", "--duration", "100"], "discard leaves nothing"),
+        (["cuba", "--duration", "0"], "--duration is out of range"),
+        (["cuba", "--duration", "100"], "--discard leaves nothing"),
         (["cuba", "--duration", "1e12"], "number of steps"),
         (["cuba", "--delay", "0"], "delay is out of range"),
         (["cuba", "--neurons", "3"], "neurons is out of range"),
-        (["cuba", "--in-degree", "5000"], "in_degree is out of range"),
+        (["cuba", "--in-degree", "5000"], "--in-degree is out of range"),
         (["cuba", "--threads", "-1"], "threads is out of range"),
         (["cuba", "--seed", "-1"], "seed is out of range"),
         (["cuba", "--precision", "float16"], "float32"),
@@ -389,9 +399,12 @@ def test_help_and_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["izhikevich-2003", "--dt", "0.5"], "dt of the scheme"),
         (["ring", "--neurons", "1"], "neurons is out of range"),
         (["c-elegans", "--delay", "0.01"], "delay is out of range"),
-        (["c-elegans", "--gap", "-1"], "gap is out of range"),
+        (["c-elegans", "--gap", "-1"], "--gap is out of range"),
         (["c-elegans", "--stimulated", "AVAL", "AVAL"], "twice"),
-        (["c-elegans", "--data.root", "nowhere"], "--data.root"),
+        (
+            ["c-elegans", "--data.root", "nowhere"],
+            "expected herm_full_edgelist.csv, Cook et al. 2019. Get this one file from",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

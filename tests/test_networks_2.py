@@ -241,9 +241,9 @@ def test_the_survival_map_is_what_a_chain_shows_of_itself() -> None:
     [
         (["microcircuit", "--scale", "0"], "scale is out of range"),
         (["microcircuit", "--scale", "2"], "scale is out of range"),
-        (["microcircuit", "--in-degree-scale", "-1"], "in_degree_scale is out of range"),
+        (["microcircuit", "--in-degree-scale", "-1"], "--in-degree-scale is out of range"),
         (["microcircuit", "--background", "noise"], "poisson"),
-        (["synfire-chain", "--spikes", "2.5"], "whole numbers"),
+        (["synfire-chain", "--spikes", "2.5"], "--spikes: got 2.5, expected whole numbers"),
         (["synfire-chain", "--spikes", "-1"], "spikes is out of range"),
         (["synfire-chain", "--groups", "1"], "groups is out of range"),
         (["synfire-chain", "--spikes", "50", "60", "--spread", "1", "2", "--duration", "200"], "Simulate 228 ms"),

@@ -49,10 +49,27 @@ def parse(default: Config, arguments: Sequence[str], *, prog: str, description: 
         wanted = _wanted(text, default, arguments, prog)
         if wanted is not None:
             raise wanted from None
-        raise ConfigError(text.removeprefix("Error parsing "), mend=f"See `{prog} --help`.") from None
+        said = as_typed(text.removeprefix("Error parsing "), option_names(default))
+        raise ConfigError(said, mend=f"See `{prog} --help`.") from None
     if unknown:
         raise _unknown_option(unknown[0], option_names(default), prog)
     return config
+
+
+def as_typed(text: str, known: Iterable[str]) -> str:
+    """The message of a configuration about one of its fields, which it begins with, about the option of that name.
+
+    >>> as_typed("in_degree is out of range", ["in-degree"]), as_typed("neuron: tau: got -1", ["neuron.tau"])
+    ('--in-degree is out of range', '--neuron.tau: got -1')
+    >>> as_typed("there is no time for the packets", ["duration"])
+    'there is no time for the packets'
+    """
+    for pattern in (r"([\w.-]+): (\w+)", r"(\w+)"):
+        found = re.match(pattern, text)
+        option = ".".join(found.groups()).replace("_", "-") if found else ""
+        if found and option in known:
+            return f"--{option}{text[found.end() :]}"
+    return text
 
 
 def _plain(box: str) -> str:

@@ -13,6 +13,7 @@ from ..kernels.backends import last_kernels
 from ..networks import NamedNetwork, NetworkConfig
 from ..networks.facts import Fact
 from ..plot.populations import population_raster, population_rates
+from ..sim.groups import Population
 from ..sim.network import Network
 from ..sim.result import Result
 from ..train.progress import show_status
@@ -87,7 +88,8 @@ def _summary(
         "facts": {name: fact.plain() for name, fact in facts.items()},
         "complete": result.complete,
         "simulated_ms": result.end,
-        "neurons": {name: trains.size for name, trains in result.spikes.items()},
+        "neurons": {name: group.size for name, group in net.groups.items() if isinstance(group, Population)},
+        "sources": {name: group.size for name, group in net.groups.items() if not isinstance(group, Population)},
         "synapses": {name: p.size for name, p in net.projections.items()},
         "spikes": {name: len(trains) for name, trains in result.spikes.items()},
         "times_s": {name: round(value, 3) for name, value in dataclasses.asdict(times).items()},

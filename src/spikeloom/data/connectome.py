@@ -80,8 +80,9 @@ def load_c_elegans(root: str | Path) -> Connectome:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         if isinstance(error, FileError):
             raise
-        mend = f"Get {_FILE} from {_SOURCE} and name its folder with --data.root."
-        raise FileError(f"cannot read {path}", got=str(error), mend=mend) from error
+        got = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        mend = f"Get this one file from {_SOURCE}, and name the folder that you put it in with --data.root."
+        raise FileError(f"cannot read {path}", got=got, expected=f"{_FILE}, Cook et al. 2019", mend=mend) from error
     if not rows or rows[0] != _HEADER:
         raise FileError(f"{path}: first line", got=",".join(rows[0]) if rows else "nothing", expected=",".join(_HEADER))
     edges = [_edge(path, number, row) for number, row in enumerate(rows[1:], start=2)]

@@ -55,7 +55,7 @@ def headline(report: EnergyReport) -> str:
     price = report.prices[0]
     text = f"{price.title}: a sample costs {total_text(price.total)} in the spiking network"
     if price.ann_total is None:
-        return f"{text}; no ANN was measured beside it."
+        return f"{text}; no ANN was measured beside it (--baseline trains one)."
     text += f" and {total_text(price.ann_total)} in the ANN"
     if report.accuracies is None:
         return f"{text}. Their accuracies were not given."

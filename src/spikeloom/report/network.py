@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..networks.facts import Fact
+from ..sim.groups import Population
 from ..sim.network import Network
 from ..sim.result import Result
 from ..sim.spike_trains import SpikeTrains
@@ -24,7 +25,18 @@ _TITLES = {
     "spectra": "Spectra of the populations' spikes",
 }
 # Facts of a summary that the page shows in words, tables or charts of its own.
-_ELSEWHERE = ("network", "facts", "complete", "config", "simulated_ms", "neurons", "synapses", "spikes", "details")
+_ELSEWHERE = (
+    "network",
+    "facts",
+    "complete",
+    "config",
+    "simulated_ms",
+    "neurons",
+    "sources",
+    "synapses",
+    "spikes",
+    "details",
+)
 _PIXEL = 2 / 3  # of a page, that a pixel of a picture takes
 
 
@@ -56,18 +68,31 @@ def write_network_report(
     write_page(path, _document(config, result, facts, net, summary or {}, pictures or {}))
 
 
-def headline(config: NetworkConfig, result: Result, facts: Mapping[str, Fact]) -> str:
-    """What came out, in words."""
-    count, neurons = sum(len(t) for t in result.spikes.values()), sum(t.size for t in result.spikes.values())
+def headline(
+    config: NetworkConfig, result: Result, facts: Mapping[str, Fact], net: Network | None = None
+) -> str:  # fmt: skip
+    """What came out, in words; sources of spikes in ``net`` are no neurons."""
+    cells = _cells(result, net)
+    count, neurons = sum(len(t) for t in cells.values()), sum(t.size for t in cells.values())
     words = f"{_many(neurons, 'neuron')} and {_many(result.synapses, 'synapse', 'synapses')}: "
     words += f"{_many(count, 'spike')} in {result.end - result.begin:,g} ms"
-    busy = {name: t.rate() for name, t in observed(config, result).items()}
-    words += f", {', '.join(f'{name} at {rate:.3g} Hz' for name, rate in busy.items())}." if 0 < len(busy) < 5 else "."
+    late = observed(config, result)
+    busy = {name: late[name].rate() for name in cells}
+    if 0 < len(busy) < 5:
+        since = f" after the first {config.discard:,g} ms" if result.begin < config.discard < result.end else ""
+        words += f"; {', '.join(f'{name} at {rate:.3g} Hz' for name, rate in busy.items())}{since}"
+    words += "."
     judged = [fact for fact in facts.values() if fact.within is not None]
     met = sum(fact.within is True for fact in judged)
     if judged:
         words += f" {met} of {_many(len(judged), 'published figure')} met."
     return words if result.complete else f"Stopped at {result.end:,g} of {config.length:,g} ms. {words}"
+
+
+def _cells(result: Result, net: Network | None) -> dict[str, SpikeTrains]:
+    """Spikes of populations; of everything where the network is not known."""
+    sources = [] if net is None else [n for n, group in net.groups.items() if not isinstance(group, Population)]
+    return {name: trains for name, trains in result.spikes.items() if name not in sources}
 
 
 def observed(config: NetworkConfig, result: Result) -> dict[str, SpikeTrains]:
@@ -110,8 +135,8 @@ def _document(
     ]
     shown = [section for section in sections if section.body]
     title = str(summary.get("network") or config.name or "network")
-    words, style = headline(config, result, facts), TABLE_STYLE + RASTER_STYLE
-    cards = _cards(result, summary)
+    words, style = headline(config, result, facts, net), TABLE_STYLE + RASTER_STYLE
+    cards = _cards(result, _cells(result, net), summary)
     return render(Page("network report", title, words, cards, shown, [picture.script, *scripts], style))
 
 
@@ -132,12 +157,12 @@ def _shown(pictures: Mapping[str, bytes]) -> Html:
     return "".join(parts)
 
 
-def _cards(result: Result, summary: Mapping[str, object]) -> dict[str, object]:
+def _cards(result: Result, cells: Mapping[str, SpikeTrains], summary: Mapping[str, object]) -> dict[str, object]:
     span = round(float(result.end - result.begin), 6)
     cards: dict[str, object] = {
-        "neurons": sum(t.size for t in result.spikes.values()),
+        "neurons": sum(t.size for t in cells.values()),
         "synapses": result.synapses,
-        "spikes": sum(len(t) for t in result.spikes.values()),
+        "spikes": sum(len(t) for t in cells.values()),
         "simulated (ms)": int(span) if span.is_integer() else span,
         "wall time of the run (s)": result.wall_time,
     }
