@@ -67,7 +67,7 @@ class Engine:
         self.memories = {p.name: memory for p in parts.projections if (memory := p.memory(parts.dtype)) is not None}
         self._given = {g.name: g.by_step(parts.dt) for g in parts.groups if isinstance(g, SpikeSource)}
         self._splits: dict[tuple[str, int], np.ndarray] = {}
-        self._rooms: dict[str, np.ndarray] = {}
+        self._rooms: dict[tuple[str, str], np.ndarray] = {}
         self._card: Card | None = None  # where a GPU runs the network; what it holds is then newer than the arrays here
         self.exact: dict[str, np.ndarray] = {}  # what is under way there, to the last bit
         self.couplings = [(c, c.means(parts.dtype)) for c in parts.couplings]
@@ -136,14 +136,15 @@ class Engine:
             self._splits[key] = self.wires[projection].split(bounds)
         return self._splits[key]
 
-    def room(self, group: str, count: int) -> np.ndarray:
-        """Where the spikes of a chunk are written, int32 [count], the same memory in every chunk.
+    def room(self, group: str, count: int, dtype: type[np.generic] = np.int32) -> np.ndarray:
+        """Where the spikes of a chunk, or their times, are written, [count]: the same memory in every chunk.
 
         New memory costs each thread milliseconds when it first writes there, while the others wait.
         """
-        if len(self._rooms.get(group, ())) < count:
-            self._rooms[group] = np.empty(count, np.int32)
-        return self._rooms[group][:count]
+        key = group, np.dtype(dtype).name
+        if len(self._rooms.get(key, ())) < count:
+            self._rooms[key] = np.empty(count, dtype)
+        return self._rooms[key][:count]
 
     def given(self, group: str) -> tuple[np.ndarray, np.ndarray]:
         """Steps and neurons of a source of known spikes."""
@@ -189,7 +190,7 @@ class _Run:
         of_neurons = [r for r in recorders if isinstance(r, Recorder)]
         self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
                        for r in of_neurons if r.state in r.population.model.peak()}  # fmt: skip
-        self._times = {name: (np.empty(len(self._logs[name][0])), np.zeros((threads, 8), np.int64))
+        self._times = {name: (engine.room(name, len(self._logs[name][0]), np.float64), np.zeros((threads, 8), np.int64))
                        for name in engine.ahead}  # fmt: skip
         self._shown |= {(name, AHEAD): np.zeros(self.lists[name].neurons.shape[1], engine.parts.dtype)
                         for name in self._times if engine.populations[name].located is None}  # fmt: skip
