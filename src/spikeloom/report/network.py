@@ -26,17 +26,8 @@ _TITLES = {
 }
 # Facts of a summary that the page shows in words, tables or charts of its own.
 _ELSEWHERE = (
-    "network",
-    "facts",
-    "complete",
-    "config",
-    "simulated_ms",
-    "neurons",
-    "sources",
-    "synapses",
-    "spikes",
-    "details",
-)
+    "network", "facts", "complete", "config", "simulated_ms", "neurons", "sources", "synapses", "spikes", "details",
+)  # fmt: skip
 _PIXEL = 2 / 3  # of a page, that a pixel of a picture takes
 
 

@@ -36,7 +36,7 @@ from .memory import check_memory, memory_needed
 from .pace import Pace
 from .plastic_rule import check_rule
 from .ports import arrival_units, check_sign, mechanism_at, port_name
-from .projection import Projection, Receptor
+from .projection import Projection, Receptor, check_numbers
 from .recorders import EdgeRecorder, Recorder
 from .release import release_of, split
 from .result import Result, gathered
@@ -145,6 +145,7 @@ class Network:
             raise ParameterError("rule", got=repr(rule), expected="one such as sl.sim.fixed_probability(0.1)")
         label = name or self._free(f"{pre.name} to {post.name}")
         self._check_new(label, {**self.projections, **self._couplings})
+        check_numbers(label, weight, delay, self.dt)
         if isinstance(synapse, GapJunction):
             if plasticity is not None:
                 raise ModelError(f"{label}: spikes do not change a gap junction", got=repr(plasticity))

@@ -230,9 +230,7 @@ class Projection:
         off = np.zeros(1) if drawn else np.abs(steps - np.rint(steps))
         np.rint(steps, out=steps)
         if steps.size and steps.min() < 1:
-            mend = f"A spike takes at least one step: use a delay of {self.dt:g} ms or more, or a smaller dt."
-            got, expected = f"{float(delays.min()):g} ms", f">= dt = {self.dt:g} ms"
-            raise ParameterError(label, got=got, expected=expected, mend=mend)
+            raise _too_short(self.name, float(delays.min()), self.dt)
         if off.size and off.max() > _ROUNDED:
             at = int(off.argmax())
             problem = f"a delay of {delays[at]:g} ms is no multiple of dt = {self.dt:g} ms"
@@ -244,6 +242,19 @@ class Projection:
 
     def __repr__(self) -> str:
         return f"<Projection {self.name!r} into {self.port}>"
+
+
+def check_numbers(label: str, weight: Any, delay: Any, dt: float) -> None:
+    """Raise ParameterError for one weight or delay that cannot be, at once; many are looked at when edges are drawn."""
+    if isinstance(weight, (int, float)) and not math.isfinite(weight):
+        raise ParameterError(f"{label}: weight", got="NaN or infinity", expected="a finite number")
+    if isinstance(delay, (int, float)) and not (math.isfinite(delay) and round(delay / dt) >= 1):
+        raise _too_short(label, float(delay), dt)
+
+
+def _too_short(label: str, delay: float, dt: float) -> ParameterError:
+    mend = f"A spike takes at least one step: use a delay of {dt:g} ms or more, or a smaller dt."
+    return ParameterError(f"{label}: delay", got=f"{delay:g} ms", expected=f">= dt = {dt:g} ms", mend=mend)
 
 
 def _time(name: str, given: Any) -> Any:
@@ -263,4 +274,4 @@ def _shown(part: Any) -> str:
     return f"{part:g}" if isinstance(part, float) else f"<{len(part)} values>" if np.ndim(part) else repr(part)
 
 
-__all__ = ["Delay", "Projection", "Receptor"]
+__all__ = ["Delay", "Projection", "Receptor", "check_numbers"]

@@ -1,0 +1,106 @@
+"""What the issue lists as bad input of a network: each is a clear error, after which the network is as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import spikeloom as sl
+from spikeloom.errors import ModelError, ParameterError
+from spikeloom.sim.groups import Population
+from spikeloom.sim.network import Network
+
+CELL = sl.LIF(tau=10.0, v_threshold=10.0, reset_mechanism="value")
+ALL = sl.sim.all_to_all()
+GABA = sl.Conductance(sl.Exponential(tau=5.0), e=-80.0)
+Do = Callable[[Network, Population], object]
+
+
+def small(dt: float = 0.1) -> tuple[Network, Population]:
+    net = sl.sim.Network(dt=dt, seed=3)
+    cells = net.population(CELL, 10, "cells")
+    net.drive(cells, sl.sim.poisson(3000.0), weight=1.0)
+    net.connect(cells, cells, ALL, weight=0.2, name="own")
+    return net, cells
+
+
+def other() -> Population:
+    return small()[1]
+
+
+AT_ONCE: list[tuple[Do, type[Exception], str]] = [
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=0.0), ParameterError,
+     "cells to cells: delay: got 0 ms, expected >= dt = 0.1 ms. A spike takes at least one step"),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=0.04, synapse=GABA), ParameterError,
+     "delay: got 0.04 ms, expected >= dt = 0.1 ms"),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=-1.0), ParameterError, "delay: got -1 ms, expected >= dt"),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=float("nan")), ParameterError, "delay: got nan ms"),
+    (lambda n, c: n.population(CELL, 0, "none"), ParameterError,
+     "size of none: got 0, expected a whole number of at least 1"),
+    (lambda n, c: n.poisson(3.0, 0, "none"), ParameterError, "size of none: got 0"),
+    (lambda n, c: n.connect(c, c, ALL, weight=float("nan"), synapse=GABA), ParameterError,
+     "cells to cells: weight: got NaN or infinity, expected a finite number"),
+    (lambda n, c: n.drive(c, sl.sim.poisson(1.0), weight=float("nan")), ParameterError,
+     "poisson into cells (2): weight: got NaN or infinity, expected finite numbers"),
+    (lambda n, c: n.connect(c, other(), ALL, weight=1.0), ParameterError,
+     "is not of this network. Connect groups that this network made; networks cannot be connected with each other"),
+    (lambda n, c: n.drive(other(), sl.sim.poisson(1.0), weight=1.0), ParameterError, "is not of this network"),
+    (lambda n, c: n.inject(other(), 1.0), ParameterError, "is not of this network"),
+    (lambda n, c: n.record(other(), "v"), ParameterError, "is not of this network"),
+    (lambda n, c: n.population(CELL, 3, "cells"), ParameterError,
+     "the name 'cells' is taken. Names are unique: random numbers follow from them"),
+    (lambda n, c: n.poisson(3.0, 3, "cells"), ParameterError, "the name 'cells' is taken"),
+    (lambda n, c: n.spikes([1.0], [0], 1, "cells"), ParameterError, "the name 'cells' is taken"),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, name="own"), ParameterError, "the name 'own' is taken"),
+    (lambda n, c: n.record(c, "vv"), ModelError, "population cells has no state 'vv' to record. Did you mean v?"),
+    (lambda n, c: n.record(c, "v", neurons=[10]), ParameterError,
+     "neurons of cells to record: got 10 to 10, expected whole numbers from 0 to 9"),
+    (lambda n, c: n.record(n.projections["own"], "w"), ParameterError, "weights of own never change"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("do", "error", "text"), AT_ONCE, ids=[text[:30] for *_, text in AT_ONCE])
+def test_it_is_refused_at_once_and_nothing_is_lost(do: Do, error: type[Exception], text: str) -> None:
+    plain, (net, cells) = small()[0].run(20.0), small()
+    with pytest.raises(error) as told:
+        do(net, cells)
+    assert text in str(told.value)
+    assert (list(net.groups), list(net.projections), cells.synapses) == (["cells"], ["own"], {})
+    found = net.run(20.0)
+    assert len(plain.spikes["cells"]) > 10
+    np.testing.assert_array_equal(found.spikes["cells"].times, plain.spikes["cells"].times)
+    np.testing.assert_array_equal(found.spikes["cells"].neurons, plain.spikes["cells"].neurons)
+
+
+BEFORE_IT_RUNS: list[tuple[Do, str]] = [
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=sl.sim.uniform(0.0, 1.0)), "cells to cells: delay: got 0.0"),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=np.full(100, 0.02)), "got 0.02 ms, expected >= dt = 0.1 ms"),
+    (lambda n, c: n.connect(c, c, ALL, weight=np.r_[np.ones(99), np.nan]), "weight: got NaN or infinity"),
+    (lambda n, c: n.connect(c, c, ALL, weight=-1.0, synapse=GABA),
+     "cells to cells: weight of a conductance: got -1.0, expected >= 0. An inhibitory synapse has a positive "),
+    (lambda n, c: n.connect(c, c, ALL, weight=sl.sim.normal(0.1, 1.0), synapse=GABA), "weight of a conductance: got -"),
+    (lambda n, c: n.connect(c, c, ALL, weight=-1.0, synapse=sl.GapJunction()), "weight of a gap junction: got -1.0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("do", "text"), BEFORE_IT_RUNS, ids=[text[:30] for _, text in BEFORE_IT_RUNS])
+def test_what_edges_bring_is_refused_before_a_step_is_made(do: Do, text: str) -> None:
+    net, cells = small()
+    do(net, cells)
+    for attempt in (net.prepare, lambda: net.run(1.0)):
+        with pytest.raises(ParameterError) as told:
+            attempt()
+        assert text in str(told.value)
+    assert net.time == 0.0
+
+
+def test_a_delay_that_is_no_multiple_is_rounded_and_said() -> None:
+    net, cells = small()
+    rounded = net.connect(cells, cells, ALL, weight=1.0, delay=0.26, name="late")
+    with pytest.warns(
+        UserWarning, match="late: a delay of 0.26 ms is no multiple of dt = 0.1 ms; it is rounded to 0.3"
+    ):
+        net.prepare()
+    assert rounded.steps.tolist() == [3]
