@@ -106,8 +106,7 @@ def deliver_source(
     memory = release_lines(*remembered, precision, _HEAD) if remembered[0] else Lines()
     bits = {"float32": 4, "float64": 8}[precision]
     kind = "int32" if target == "all" else target
-    line = {"int32": 16, "uint16": 32}[kind]  # targets in a line of the cache
-    fetched = ["for line in range(5):", f"    prefetch(targets, soon + {line} * line)"] if kind == target else []
+    fetched = ["for k in range(at, last + 1):"] if target == "all" else _ahead(kind)
     label = f"weights {weights}, lag {lag}{', with memory' if memory.inside else ''}"
     return "\n".join(
         [
@@ -135,15 +134,33 @@ def deliver_source(
             "    for other in range(parts):",
             "        at = slot * sources + bounds[other]",
             "        last = at + counts[8 * (slot * parts + other)] - 1",
-            "        for k in range(at, last + 1):",
-            "            source, following = int64(listed[k]), int64(listed[min(k + 1, last)])",
-            "            soon = split[following * parts + part]",
-            *(f"            {text}" for text in fetched),
+            *(f"        {text}" for text in fetched),
+            "            source = int64(listed[k])",
             "            low, high = split[source * parts + part], split[source * parts + part + 1]",
             *(f"            {line}" for line in _row(weights, lag, memory, target == "all")),
             "",
         ]
     )
+
+
+def _ahead(kind: str) -> list[str]:
+    """A loop over spikes that asks for the stretch of the third next, as memory answers later than a short row takes.
+
+    For the place that says where that of the fifth next is, it asks still earlier.
+    """
+    line = {"int32": 16, "uint16": 32}[kind]  # targets in a line of the cache
+    return [
+        "for k in range(at - 3, last + 1):",
+        "    if k + 5 <= last:",
+        "        prefetch(split, int64(listed[k + 5]) * parts + part)",
+        "    if k + 3 <= last:",
+        "        later = int64(listed[k + 3]) * parts + part",
+        "        soon = split[later]",
+        f"        for line in range(min(5, (split[later + 1] - soon + {line - 1}) // {line})):",
+        f"            prefetch(targets, soon + {line} * line)",
+        "    if k < at:",
+        "        continue",
+    ]
 
 
 def _row(weights: str, lag: str, memory: Lines, whole: bool) -> list[str]:
