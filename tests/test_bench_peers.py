@@ -79,6 +79,28 @@ def test_nothing_is_measured_with_other_numbers(monkeypatch: pytest.MonkeyPatch)
         train.measured("mlp", wanted, {}, TrainConfig(fresh_cache=False), silent)
 
 
+def test_memory_is_that_of_calls_when_all_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    environments: list[Mapping[str, str]] = []
+    resident, peak = iter([100.0]), iter([130.0])
+
+    class Counted(Given):
+        def __init__(self, *given: Any, env: Mapping[str, str], **more: object) -> None:
+            super().__init__(*given, **more)
+            environments.append(env)
+
+        def ask(self, action: str) -> dict[str, Any]:
+            asked.append(action)
+            values = {"reset": resident, "memory": peak}.get(action)
+            return {} if values is None else {"resident" if action == "reset" else "peak": next(values)}
+
+    monkeypatch.setattr(train, "Contender", Counted)
+    monkeypatch.setattr(Given, "numbers", {"a": (1, 1.0)})
+    assert train.memory("a", "a_training", {"threads": 3}) == 30.0
+    assert asked == ["first", "fresh", "reset", "run", "run", "memory"]
+    assert environments == [{"OMP_NUM_THREADS": "3"}]  # nothing about the allocator
+
+
 def test_fingerprints_tell_numbers_apart() -> None:
     same = fingerprint(drawn(MLP))
     assert fingerprint(drawn(MLP)) == same
@@ -138,6 +160,7 @@ def test_spyx_takes_part_where_it_can(kind: str, there: bool, monkeypatch: pytes
     asked: list[str] = []
     monkeypatch.setattr(train, "compared", lambda title, spec, names, *_: asked.extend(names) or ({}, {}))
     monkeypatch.setattr(train, "measured", lambda title, wanted, *_: ({label: {} for label in wanted}, {}, None))
+    monkeypatch.setattr(train, "memory", lambda *_, **__: None)
     found = train.bench(TASKS[kind], TrainConfig(), {train.SPYX: "python"}, silent)
     assert (train.SPYX in asked, train.SPYX in found["contenders"]) == (there, there)
     assert train.EQUATIONS not in found["contenders"]
