@@ -24,6 +24,7 @@ from spikeloom.errors import ConfigError, FileError, ParameterError
 from spikeloom.kernels.random import draw_by_key, key_of
 from spikeloom.networks import NETWORKS, NetworkConfig
 from spikeloom.networks.facts import Fact
+from spikeloom.networks.measures import mean_cv
 from spikeloom.sim.network import Network
 from spikeloom.sim.result import Result
 
@@ -81,6 +82,25 @@ def test_cuba_over_seeds() -> None:
     assert np.mean([f["rate of exc"].value for f in found]) == pytest.approx(5.26, abs=4 * 0.13 / 2)
     assert np.mean([f["rate of inh"].value for f in found]) == pytest.approx(5.17, abs=4 * 0.13 / 2)
     assert np.mean([f["CV of exc"].value for f in found]) == pytest.approx(0.58, abs=0.03)
+
+
+def test_cuba_with_jumps_at_exact_times() -> None:
+    # REFERENCE section 9: 9.67 ± 0.06 and 9.61 Hz with precise spike times (NEST); one seed, four standard deviations.
+    solver = sl.solvers.Located()
+    net = sl.sim.Network(dt=0.125, seed=1, dtype="float64")
+    leak = sl.LIF(tau=20.0, v_rest=-49.0, v_threshold=-50.0, v_reset=-60.0, r=0.1, reset_mechanism="value")
+    cell = sl.Refractory(leak, t_ref=5.0)
+    both = [net.population(cell, size, name, solver=solver) for name, size in (("exc", 3200), ("inh", 800))]
+    for pre, weight, degree in zip(both, (0.25, -2.25), (64, 16), strict=True):
+        pre.set(v=sl.sim.uniform(-60.0, -50.0))
+        for post in both:
+            net.connect(pre, post, sl.sim.fixed_in_degree(degree), weight=weight, delay=0.125)
+    spikes = net.run(1000.0, threads=1).spikes
+    late = {name: trains.window(200.0, 1000.0) for name, trains in spikes.items()}
+    assert late["exc"].rate() == pytest.approx(9.67, abs=4 * 0.06)
+    assert late["inh"].rate() == pytest.approx(9.61, abs=4 * 0.06)
+    assert mean_cv(late["exc"]) == pytest.approx(0.42, abs=0.06)
+    assert np.mean(np.abs(spikes["exc"].times / 0.125 - np.rint(spikes["exc"].times / 0.125)) > 1e-3) > 0.9
 
 
 def test_coba_is_silent_at_rest_and_its_rule_matters() -> None:
