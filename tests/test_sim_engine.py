@@ -178,7 +178,7 @@ def test_noise_is_normal_held_and_the_same_for_every_dt():
         net.record(cells, "v")
         return net.run(span).states["cells"]["v"].values.reshape(-1, round(every / dt), 400)
 
-    coarse, fine = numbers(0.1), numbers(0.25)
+    coarse, fine = numbers(0.1), numbers(0.25, every=np.float64(0.5))
     assert (coarse == coarse[:, :1]).all()
     assert (fine == fine[:, :1]).all()
     np.testing.assert_allclose(coarse[:, 0], fine[:, 0], rtol=1e-12)
@@ -341,6 +341,7 @@ def small():
         (lambda net, c: net.inject(c, np.ones(3)), ShapeError, "10"),
         (lambda net, c: net.inject(c, sl.sim.noise(np.ones(3))), ShapeError, r"\[10\]"),
         (lambda net, c: net.inject(c, sl.sim.noise(-1.0)), ParameterError, "at least 0"),
+        (lambda net, c: net.inject(c, sl.sim.noise(1.0, every=True)), ParameterError, "every of noise"),
         (lambda net, c: net.inject(c, sl.sim.noise(1.0, every=0.01)), ParameterError, "at least dt = 0.1 ms"),
         (lambda net, c: net.inject(c, 1.0, into="j"), ModelError, "no input 'j'"),
         (lambda net, c: c.set(w=1.0), ModelError, "no state 'w'"),

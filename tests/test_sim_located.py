@@ -244,6 +244,26 @@ def test_a_top_within_a_step_is_found():
     )  # of a double root, half the digits
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_a_rise_and_fall_within_a_long_step_is_found(backend):
+    # An alpha current that begins at the beginning of a step: v is 0 there, hardly anything at its end, above between.
+    def fired(dt):
+        net = exact_network(dt)
+        cell = sl.Refractory(sl.LIF(tau=1.0, v_threshold=1.0, reset_mechanism="value"), t_ref=5.0)
+        source, target = net.spikes([2.0], [0], 1, "source"), net.population(cell, 1, "target", solver=Located())
+        net.connect(source, target, ONE, weight=4.5, delay=2.0, synapse=sl.Alpha(tau=0.2))
+        with sl.backend(backend):
+            return net.run(8.0).spikes["target"].times
+
+    # v' = -v + 4.5 e s exp(-s) with s = t / 0.2, solved by hand
+    def v(t):
+        return 4.5 * np.e * 5.0 * (np.exp(-t) - (1.0 + 4.0 * t) * np.exp(-5.0 * t)) / 16.0
+
+    expected = 4.0 + brentq(lambda t: v(t) - 1.0, 1e-3, 0.4, xtol=1e-14)
+    for dt in (2.0, 0.5):
+        np.testing.assert_allclose(fired(dt), [expected], atol=1e-10)
+
+
 def test_a_neuron_that_never_fires_integrates_exactly():
     net = exact_network(0.5)
     source = cells_with_currents(net, 1)

@@ -71,7 +71,8 @@ class NoiseCurrent:
         if not (np.isfinite(self.sd).all() and (self.sd >= 0.0).all()):
             raise ParameterError(f"sd of {name}", got=self.sd.min(), expected="finite numbers of at least 0")
         held: Any = dt if given.every is None else plain(given.every, ms, f"every of {name}")
-        if not (isinstance(held, (int, float)) and dt / 2 < held < float("inf")):
+        held = held.item() if isinstance(held, np.generic | np.ndarray) and held.ndim == 0 else held
+        if isinstance(held, bool) or not (isinstance(held, int | float) and dt / 2 < held < float("inf")):
             raise ParameterError(f"every of {name}", got=given.every, expected=f"a time of at least dt = {dt:g} ms")
         self.steps = round(held / dt)
 

@@ -66,7 +66,10 @@ class LocatedPopulation:
             neuron, name = int(np.flatnonzero(self._twice)[0]), self._population.name
             self._twice[:] = 0
             what = f"population {name}: neuron {neuron} fires twice within a step of {self._dt:g} ms"
-            mend = "Take a smaller dt; spike times do not depend on it."
+            mend = (
+                "Take a smaller dt; spike times do not depend on it. A single jump of two thresholds under "
+                'reset_mechanism="subtract" makes two spikes at once at any dt: take a smaller weight.'
+            )
             raise ParameterError(what, got="two spikes", expected="at most one spike in a step", mend=mend)
 
 

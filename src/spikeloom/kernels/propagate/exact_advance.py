@@ -315,7 +315,8 @@ def task(begin, end, step, part, table):  # size, parts, slots; lists; twice; se
     for m in range(begin, end):
         events, fired = filled[m], -1.0
         $LOADS
-        if not ($BUSY$) and quiet(y, x, c, f, g, z):
+        # Within a step longer than the fastest time constant a neuron may rise and fall unseen: it is taken in pieces.
+        if not ($BUSY$) and dt <= longest and quiet(y, x, c, f, g, z):
             for a in range(STATES):
                 y[a] = z[a]
         else:

@@ -84,7 +84,8 @@ class _Cell:
             while now < until:
                 waited = self._blocked(states)
                 left = [states[t] for t in self._p.step.timers if states[t] > 0.0]
-                stop = min([until, *(now + t for t in left if now + t < until - SNAP * self.dt)])
+                whole = now + self._p.series[1]  # in a longer piece a neuron may rise and fall unseen
+                stop = min([until, whole, *(now + t for t in left if now + t < until - SNAP * self.dt)])
                 at = None if waited else self._crossing(states, x, stop - now)
                 stop = stop if at is None else min(now + at, stop)
                 self._move(states, x, stop - now, waited)
