@@ -99,6 +99,16 @@ def test_a_negative_zero_is_a_zero() -> None:
     assert cpu.pack(-torch.zeros(5, 70))[1].tolist() == [0] * 5
 
 
+def test_all_samples_of_a_batch_count() -> None:
+    # 64 rows are looked at first. Every 16th of 1024 would be one sample of sixteen, the dense one.
+    x = torch.zeros(64, 16, 40)
+    x[:, 0] = 1.0
+    weight = torch.randn(70, 40)
+    sl.last_kernels()
+    assert torch.allclose(spike_linear(x.flatten(0, 1), weight, None), x.flatten(0, 1) @ weight.T, atol=1e-5)
+    assert sl.last_kernels() == [FORWARD]
+
+
 def test_strided_rows_and_transposed_input() -> None:
     x = spikes(200, 300)
     for view in (x[::3], x[:, 20:120], x.T):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from ..backends import note_kernel
+from ..sample import stride_of
 from .op import conv_op
 from .shape import ConvShape, Two
 
@@ -64,7 +63,7 @@ def _listed(
     from . import cpu
 
     planes = x.view(-1, shape.places)
-    stride = _stride(len(planes), shape.channels)  # a few planes first: dense input is found out at once
+    stride = stride_of(len(planes), _SAMPLE, shape.channels)  # a few planes first: dense input is found out at once
     few = stride < 2 or _sparse(cpu.mark(planes[::stride].contiguous())[1], shape, limit)
     words, counts, binary = cpu.mark(planes) if few else (None, None, False)
     if words is None or counts is None or not _sparse(counts, shape, limit):
@@ -73,15 +72,6 @@ def _listed(
     starts = torch.zeros(len(planes) + 1, dtype=torch.int64)
     torch.cumsum(counts, 0, out=starts[1:])
     return words, starts, torch.empty(0) if binary else cpu.values(planes, words, starts)
-
-
-def _stride(planes: int, channels: int) -> int:
-    """From one plane that is looked at to the next: no common factor, or some channels would never be seen.
-
-    >>> _stride(16384, 32)
-    255
-    """
-    return next(stride for stride in range(max(planes // _SAMPLE, 1), 0, -1) if math.gcd(stride, channels) == 1)
 
 
 def _sparse(counts: torch.Tensor, shape: ConvShape, limit: float) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..backends import choose, note_kernel
+from ..sample import stride_of
 from .op import linear_op, pack_op
 
 # All measured, on the processor that came off worst; see docs/decisions/0012.
@@ -52,7 +53,7 @@ def _packed(x: torch.Tensor, limit: float) -> tuple[torch.Tensor, torch.Tensor] 
     """The spikes of ``x``, or None where the dense product is better."""
     if not limit:
         return None
-    stride = len(x) // _SAMPLE  # a few rows first: dense or graded input is found out at once
+    stride = stride_of(len(x), _SAMPLE, len(x))  # a few rows first: dense or graded input is found out at once
     packed = None if stride > 1 and _sparse(x[::stride], limit) is None else _sparse(x, limit)
     if packed is None:
         note_kernel("spike_linear/dense/Linear/forward")
