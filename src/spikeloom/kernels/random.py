@@ -77,8 +77,9 @@ def source(kind: str, precision: str) -> str:
             "    for step in range(steps):",
             "        row = step * width",
             "        for pair in range(begin // 2, (end + 1) // 2, 32):",
-            f"            {kind}s(key, first + step, pair, min(32, (end + 1) // 2 - pair), drawn)",
-            "            for m in range(max(begin, 2 * pair), min(end, 2 * pair + 64)):",
+            "            left, low, high = (end + 1) // 2 - pair, 2 * pair, 2 * pair + 64",
+            f"            {kind}s(key, first + step, pair, left if left < 32 else 32, drawn)",
+            "            for m in range(low if low > begin else begin, high if high < end else end):",
             f"                out[row + m] = {precision}(drawn[m - 2 * pair])",
             "",
         ]

@@ -66,9 +66,10 @@ def run(begin, end, left, right, bits, without_self, key, filling, places, found
     skips = row_buffer(float64(0), 32)
     for row in range(begin, end):
         place = places[row] if filling else 0
-        column, pair = -1, 0
+        column, pair = -1, int64(0)  # a plain 0 would have everything that takes it compiled for literals too
         while column < columns:
-            pairs = min(16, columns - column)
+            rest = columns - column
+            pairs = rest if rest < 16 else 16
             uniforms(key, row, pair, pairs, skips)
             pair += pairs
             for k in range(2 * pairs):

@@ -148,7 +148,7 @@ class _Module:
             *(f"    {identifier(n)} = {identifier(n)}_all[0]" for n in self.singles),
             "    count = 0",
             "    for base in range(begin, end, 64):",
-            "        top = min(base + 64, end)",
+            "        top = base + 64 if base + 64 < end else end",
             "        hits = int32(0)",
             "        for m in range(base, top):",
             *(f"            {line}" for line in body),
