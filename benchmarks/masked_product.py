@@ -1,7 +1,7 @@
 """What it would bring to form only those products of an input gradient that a surrogate needs.
 
-`python benchmarks/masked_product.py` prints, for shares of [12800, 512] entries that are needed (W2's hidden layers), the
-time of products of single pairs beside that of the whole dense product, on one thread. A prototype for
+`python benchmarks/masked_product.py` prints, for shares of [12800, 512] entries that are needed (W2's hidden layers),
+the time of products of single pairs beside that of the whole dense product, on one thread. A prototype for
 docs/decisions/0012: nothing in the package uses it.
 """
 
