@@ -139,6 +139,9 @@ class ScalingConfig(TurnsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_known("axes", self.axes, AXES)
+        for axis in AXES:
+            if not getattr(self, axis):
+                raise ConfigError(f"{axis} is empty", mend="Give at least one value.")
         self.points()
 
     @property
