@@ -60,7 +60,7 @@ def usage() -> str:
     width = max(len(benchmark.name) for benchmark in BENCHMARKS)
     return "\n".join(
         [
-            "usage: spikeloom bench NAME [--rounds 7] [--field value ...]",
+            "usage: spikeloom bench NAME [--rounds N] [--field value ...]",
             "",
             "Measures speed and memory. Every contender runs in a process of its own, and all take turns; what they",
             "compute is compared first, and no figure is shown for one that computes something else. Peers take part",
