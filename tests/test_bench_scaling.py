@@ -137,7 +137,9 @@ def test_a_run_goes_on_where_it_stopped_and_is_drawn_again(
     assert picture == (run / "steps.svg").read_bytes()
     assert len(picture) < 60_000
     (docs / "steps.svg").unlink()
+    capsys.readouterr()
     assert main(["report", str(docs)]) == 0
+    assert capsys.readouterr().out.split() == ["->", str(docs / "steps.svg"), "->", str(docs / "report.html")]
     assert (docs / "steps.svg").read_bytes() == picture
     page = (docs / "report.html").read_text()
     assert page.count("data:image/svg+xml") == 1
@@ -168,7 +170,7 @@ def test_nothing_is_measured_where_spikes_differ(asked: list[str], monkeypatch: 
 @pytest.mark.parametrize(
     ("fields", "word"),
     [({"axes": ("step",)}, "steps"), ({"depth": (1,)}, "depth"), ({"density": (0.0,)}, "density"),
-     ({"seconds": -1.0}, "seconds")],
+     ({"seconds": -1.0}, "seconds"), ({"axes": ("steps",), "steps": ()}, "steps is empty")],
 )  # fmt: skip
 def test_unusable_settings_are_refused(fields: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word):

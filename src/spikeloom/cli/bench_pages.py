@@ -22,8 +22,8 @@ def is_benchmark(folder: Path) -> bool:
         return False
 
 
-def draw(folder: Path) -> None:
-    """Write report.html, and for ``scaling`` a picture of each axis. Raises :class:`FileError`."""
+def draw(folder: Path) -> list[Path]:
+    """Write report.html, and for ``scaling`` a picture of each axis; which files. Raises :class:`FileError`."""
     from ..bench.curves import sweeps  # matplotlib and bokeh take a second to import
     from ..plot.scaling import picture, svg
     from ..report.bench import write_bench_report
@@ -32,9 +32,11 @@ def draw(folder: Path) -> None:
     pictures: dict[str, str] = {}
     if summary["benchmark"] == "scaling":
         pictures = {sweep.axis: svg(picture(sweep)) for sweep in sweeps(summary)}
-        for axis, text in pictures.items():
-            write_atomic(folder / f"{axis}.svg", text.encode())
-    write_bench_report(folder / "report.html", summary, pictures)
+    page, drawn = folder / "report.html", {folder / f"{axis}.svg": text for axis, text in pictures.items()}
+    for path, text in drawn.items():
+        write_atomic(path, text.encode())
+    write_bench_report(page, summary, pictures)
+    return [*drawn, page]
 
 
 def read_summary(folder: Path) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class DataRoot:
 class EvaluateConfig:
     """What is evaluated."""
 
-    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="(required)")] = None
     """Folder of the run, such as runs/a."""
     split: Literal["test", "validation"] = "test"
     """The part of the data."""

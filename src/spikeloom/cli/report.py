@@ -26,7 +26,7 @@ _DESCRIPTION = (
 class ReportConfig:
     """What is reported."""
 
-    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN")] = None
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="(required)")] = None
     """Folder of the run, such as runs/a."""
     data: DataRoot = field(default_factory=DataRoot)
 
@@ -36,8 +36,8 @@ def run(arguments: Sequence[str]) -> None:
     config = parse(ReportConfig(), arguments, prog="spikeloom report", description=_DESCRIPTION)
     folder = named_run(config.run, "report")
     if is_benchmark(folder):
-        draw(folder)
-        print(f"-> {folder / 'report.html'}")
+        for path in draw(folder):
+            print(f"-> {path}")
         return
     with show_status("loading"), interrupts_deferred():
         module = importlib.import_module("spikeloom.cli.report_run")
