@@ -237,7 +237,14 @@ def test_sources_of_spikes_are_no_neurons(tmp_path: Path, capsys: pytest.Capture
     summary = json.loads((tmp_path / "run" / "summary.json").read_text())
     assert (summary["neurons"], summary["sources"]) == ({"ring": 20}, {"start": 1})
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert re.search(r"20 neurons and 21 synapses: \d+ spikes in 20 ms; ring at [\d.]+ Hz\.", page)
+    words = r"20 neurons and 21 synapses: \d+ spikes in 20 ms \(and 1 of sources, which the raster shows too\); ring at"
+    assert re.search(words + r" [\d.]+ Hz\.", page)
+    assert page.count("<dt>spikes of neurons</dt>") == 1
+    for card in ("wall time, compiling included (s)", "wall s per simulated s, once compiled"):
+        assert f"<dt>{card}</dt>" in page
+    times = summary["times_s"]
+    rate = times["run"] / (summary["simulated_ms"] - times["first"]) * 1e3  # without what compiles
+    assert summary["wall_s_per_simulated_s"] == pytest.approx(rate, abs=0.1)
 
 
 def read(cells: set[str] | None = None) -> list[tuple[str, str, float, str]]:

@@ -67,6 +67,9 @@ def headline(
     count, neurons = sum(len(t) for t in cells.values()), sum(t.size for t in cells.values())
     words = f"{_many(neurons, 'neuron')} and {_many(result.synapses, 'synapse', 'synapses')}: "
     words += f"{_many(count, 'spike')} in {result.end - result.begin:,g} ms"
+    if len(cells) < len(result.spikes):
+        others = sum(len(t) for t in result.spikes.values()) - count
+        words += f" (and {others:,} of sources, which the raster shows too)"
     late = observed(config, result)
     busy = {name: late[name].rate() for name in cells}
     if 0 < len(busy) < 5:
@@ -150,15 +153,16 @@ def _shown(pictures: Mapping[str, bytes]) -> Html:
 
 def _cards(result: Result, cells: Mapping[str, SpikeTrains], summary: Mapping[str, object]) -> dict[str, object]:
     span = round(float(result.end - result.begin), 6)
+    sources = len(cells) < len(result.spikes)
     cards: dict[str, object] = {
         "neurons": sum(t.size for t in cells.values()),
         "synapses": result.synapses,
-        "spikes": sum(len(t) for t in cells.values()),
+        "spikes of neurons" if sources else "spikes": sum(len(t) for t in cells.values()),
         "simulated (ms)": int(span) if span.is_integer() else span,
-        "wall time of the run (s)": result.wall_time,
+        "wall time, compiling included (s)": result.wall_time,
     }
     if "wall_s_per_simulated_s" in summary:
-        cards["wall s per simulated s"] = summary["wall_s_per_simulated_s"]
+        cards["wall s per simulated s, once compiled"] = summary["wall_s_per_simulated_s"]
     memory = summary.get("memory_mb")
     if isinstance(memory, Mapping) and memory.get("process_peak") is not None:
         cards["memory, peak (MiB)"] = memory["process_peak"]
