@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 from ..train.provenance import machine, versions
+from .points import usable_cores
 
 
 def machine_facts() -> dict[str, object]:
     """Platform, processor, usable cores, and how busy the machine was over the last minute."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-    return {**machine(), "processor": processor(), "usable_cores": cores, "load": load}
+    return {**machine(), "processor": processor(), "usable_cores": usable_cores(), "load": load}
 
 
 def processor() -> str:

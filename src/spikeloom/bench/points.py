@@ -59,6 +59,19 @@ class Point:
         return self.steps * self.batch * sum(a * b for a, b in itertools.pairwise(self.sizes))
 
 
+def named(point: Point, axis: str) -> str:
+    """The value of one respect, in words.
+
+    >>> named(Point(), "density"), named(Point(threads=1), "threads")
+    ('density 5 %', '1 thread')
+    """
+    return {
+        "steps": f"T = {point.steps}", "batch": f"batch {point.batch}", "width": f"width {point.width}",
+        "density": f"density {100 * point.density:g} %", "depth": f"{point.depth} layers",
+        "threads": f"{point.threads} thread{'' if point.threads == 1 else 's'}",
+    }[axis]  # fmt: skip
+
+
 def sweep(base: Point, values: Mapping[str, Sequence[float]]) -> list[Point]:
     """The base point with one respect after the other changed to each of its ``values``; no point twice.
 
@@ -71,5 +84,9 @@ def sweep(base: Point, values: Mapping[str, Sequence[float]]) -> list[Point]:
 
 def thread_counts() -> tuple[int, ...]:
     """1, 2, 4, ... up to the cores that may be used."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return tuple(2**k for k in range(cores.bit_length()))
+    return tuple(2**k for k in range(usable_cores().bit_length()))
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

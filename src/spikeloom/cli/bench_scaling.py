@@ -10,7 +10,7 @@ from typing import Any
 from ..bench.config import ScalingConfig
 from ..bench.curves import SCALING_HEAD, rows_of, sweeps
 from ..bench.machine import described, machine_facts
-from ..bench.points import AXES, Point
+from ..bench.points import AXES, Point, usable_cores
 from ..bench.rounds import seconds_text
 from ..bench.scaling import DENSE, OURS, bench, compare
 from ..bench.scaling import described as point_text
@@ -34,7 +34,7 @@ def measure(config: ScalingConfig, folder: RunFolder) -> None:
     """
     with alone(folder.path):
         summary = _begun(config, folder)
-        print(described(), flush=True)
+        print(described(), *_thread_note(config), sep="\n", flush=True)
         known = {Point(**row["point"]) for row in summary["points"]}
         wanted = [point for point in config.points() if point not in known]
         with show_bench() as say:
@@ -80,6 +80,11 @@ def _begun(config: ScalingConfig, folder: RunFolder) -> dict[str, Any]:
 
 
 _MEND = "Figures of different runs do not go into one picture: begin a new run."
+
+
+def _thread_note(config: ScalingConfig) -> list[str]:
+    most, cores = max(point.threads for point in config.points()), usable_cores()
+    return [f"note: {most} threads share {cores} core{'' if cores == 1 else 's'}"] if most > cores else []
 
 
 def _copy(summary: dict[str, Any], folder: Path) -> None:
