@@ -22,6 +22,9 @@ _DESCRIPTION = (
     "jitter, weight noise and dead neurons, and write robustness.json and robustness.html."
 )
 
+# None passes the parser, so that the error for no run is ours.
+NamedRun = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="(required)")]
+
 
 @dataclass(frozen=True)
 class DataRoot:
@@ -35,7 +38,7 @@ class DataRoot:
 class EvaluateConfig:
     """What is evaluated."""
 
-    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="(required)")] = None
+    run: NamedRun = None
     """Folder of the run, such as runs/a."""
     split: Literal["test", "validation"] = "test"
     """The part of the data."""

@@ -5,14 +5,10 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from ..train.progress import show_status
 from .bench_pages import draw, is_benchmark
-from .evaluate import DataRoot, named_run
+from .evaluate import DataRoot, NamedRun, named_run
 from .interrupts import interrupts_deferred
 from .options import parse
 
@@ -26,7 +22,7 @@ _DESCRIPTION = (
 class ReportConfig:
     """What is reported."""
 
-    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="RUN", help_behavior_hint="(required)")] = None
+    run: NamedRun = None
     """Folder of the run, such as runs/a."""
     data: DataRoot = field(default_factory=DataRoot)
 
