@@ -86,14 +86,25 @@ def test_curves_are_medians_ratios_within_rounds_and_work() -> None:
     assert steps.work == pytest.approx((0.5, 1.0, 2.0))
     assert found["batch"].x == (2.0, 9.0)
     assert rows_of(steps)[0] == ["2", "3 (2.5 to 3.5)", "6 (5 to 7)", "0.5 (0.5 to 0.5)", "10", "10"]
-    assert sentence(steps).startswith("4 times the products take 4 times as long, 1 times for the dense products alone")
+    assert sentence(steps) == (
+        "From T = 2 to T = 8 a step takes 4 times as long, the dense products alone 1 times, for 4 times as many "
+        "multiplications; a step takes 0.50 to 2.00 of these products."
+    )
 
 
 def test_the_crossover_is_between_the_points_around_it() -> None:
     rows = [row({**BASE, "density": d}, ours, 1e-3) for d, ours in ((0.1, 0.5e-3), (0.3, 1.5e-3), (1.0, 1.1e-3))]
     (density,) = sweeps(summary_of(*rows))
     assert crossover(density) == pytest.approx(0.2)
-    assert sentence(density) == "Faster than the dense products up to 20 % spikes; at most 1.50 of them, at 30 %."
+    assert sentence(density) == (
+        "Faster than the dense products up to about 20 % spikes (between 10 and 30 %, which were measured); "
+        "at most 1.50 of them, at 30 % (1.15 is asked)."
+    )
+    (threads,) = sweeps(summary_of(row(BASE, 8e-3, 16e-3), row({**BASE, "threads": 2}, 4e-3, 10e-3)))
+    assert sentence(threads) == (
+        "A step takes 12 ms with 1 thread and 6 ms with 2 threads, the dense products alone 24 and 15 ms: "
+        "it takes 0.50 and 0.40 of them."
+    )
 
 
 TINY = ["--base.steps", "4", "--base.batch", "2", "--base.width", "20", "--base.density", "0.1", "--base.depth", "2",
@@ -131,7 +142,9 @@ def test_a_run_goes_on_where_it_stopped_and_is_drawn_again(
     more = ["--steps", "2", "4", "8", "--resume", str(run), "--pictures", str(docs)]
     assert main(["bench", "scaling", *TINY, *more]) == 0
     assert [text.split(",")[0] for text in asked] == ["T=8"]
-    assert "time steps T" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "time steps T" in out
+    assert "note:" not in out
     assert [p["point"]["steps"] for p in json.loads((docs / "summary.json").read_text())["points"]] == [2, 4, 8]
     picture = (docs / "steps.svg").read_bytes()
     assert picture == (run / "steps.svg").read_bytes()
@@ -144,6 +157,14 @@ def test_a_run_goes_on_where_it_stopped_and_is_drawn_again(
     page = (docs / "report.html").read_text()
     assert page.count("data:image/svg+xml") == 1
     assert "<script" not in page
+
+
+def test_more_threads_than_cores_are_noted(
+    asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--axes", "threads", "--threads", "1", "1024", "--out", str(tmp_path)]
+    assert main(["bench", "scaling", *TINY, *more]) == 0
+    assert "note: 1024 threads share " in capsys.readouterr().out
 
 
 def test_figures_of_other_settings_are_refused(

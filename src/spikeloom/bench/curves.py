@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .points import AXES, Point
+from .points import AXES, Point, named
 from .rounds import spread_text
 from .scaling import DENSE, OURS
 
 LIMIT = 1.15
-"""What a net may at most take of its dense products, at any density."""
+"""What this project asks of a net at any density: at most so much of its dense products."""
 
 
 @dataclass(frozen=True)
@@ -106,23 +106,34 @@ def crossover(sweep: Sweep) -> float | None:
     return None
 
 
+def crossing(sweep: Sweep) -> str:
+    """The density of the crossover in words, and between which measured ones it is; empty where there is none."""
+    cross = crossover(sweep)
+    if cross is None:
+        return ""
+    below, above = max(x for x in sweep.x if x < cross), min(x for x in sweep.x if x >= cross)
+    return f"about {100 * cross:.0f} % spikes (between {100 * below:g} and {100 * above:g} %, which were measured)"
+
+
 def sentence(sweep: Sweep) -> str:
     """What a sweep shows, in words."""
     ours, dense, ratio = sweep.ours.median, sweep.dense.median, sweep.ratio.median
     worst = max(range(len(ratio)), key=ratio.__getitem__)
     if sweep.axis == "density":
-        cross = crossover(sweep)
-        where = f"Faster than the dense products up to {100 * cross:.0f} % spikes" if cross else "No crossover"
-        return f"{where}; at most {ratio[worst]:.2f} of them, at {100 * sweep.x[worst]:g} %."
+        where = crossing(sweep)
+        where = f"Faster than the dense products up to {where}" if where else "No crossover"
+        return f"{where}; at most {ratio[worst]:.2f} of them, at {100 * sweep.x[worst]:g} % ({LIMIT:g} is asked)."
     first, last = sweep.points[0], sweep.points[-1]
+    start, end = (named(point, sweep.axis) for point in (first, last))
     if sweep.axis == "threads":
-        gains = (f"{values[0] / values[-1]:.2f}" for values in (ours, dense))
-        text = "{} threads are {} times as fast as {}; for the dense products that is {}."
-        return text.format(last.threads, next(gains), first.threads, next(gains))
-    grown = (values[-1] / values[0] for values in (ours, dense))
+        return (
+            f"A step takes {ours[0]:.3g} ms with {start} and {ours[-1]:.3g} ms with {end}, the dense products alone "
+            f"{dense[0]:.3g} and {dense[-1]:.3g} ms: it takes {ratio[0]:.2f} and {ratio[-1]:.2f} of them."
+        )
     return (
-        f"{last.products / first.products:.3g} times the products take {next(grown):.3g} times as long, "
-        f"{next(grown):.3g} times for the dense products alone; ours are {min(ratio):.2f} to {max(ratio):.2f} of these."
+        f"From {start} to {end} a step takes {ours[-1] / ours[0]:.3g} times as long, the dense products alone "
+        f"{dense[-1] / dense[0]:.3g} times, for {last.products / first.products:.3g} times as many multiplications; "
+        f"a step takes {min(ratio):.2f} to {max(ratio):.2f} of these products."
     )
 
 
@@ -140,4 +151,4 @@ def rows_of(sweep: Sweep) -> list[list[str]]:
     return found
 
 
-__all__ = ["LIMIT", "SCALING_HEAD", "Curve", "Sweep", "crossover", "rows_of", "sentence", "sweeps"]
+__all__ = ["LIMIT", "SCALING_HEAD", "Curve", "Sweep", "crossing", "crossover", "rows_of", "sentence", "sweeps"]

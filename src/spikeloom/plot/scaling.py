@@ -15,12 +15,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from ..bench.curves import LIMIT, Curve, Sweep
-from ..bench.points import AXES, Point
+from ..bench.points import AXES, named
 from ..report.palette import BLUE, INK, MUTED, VERMILLION, for_text
 from ._frame import headline, label, new_figure, style
 
 _WIDTH, _HEIGHT = 9.6, 3.2
 _NEAREST = 0.075  # of the width of a panel, between names of ticks
+_ROUND = ("1.000000", "2.000000", "5.000000")  # mantissas of numbers that are named before others
 _Look = dict[str, Any]
 _OURS: _Look = {"color": BLUE, "marker": "o"}
 _DENSE: _Look = {"color": VERMILLION, "marker": "s"}
@@ -84,13 +85,7 @@ def _x_label(axis: str) -> str:
 
 def _others(sweep: Sweep) -> str:
     """What stayed as it was."""
-    point: Point = sweep.points[0]
-    said = {
-        "steps": f"T = {point.steps}", "batch": f"batch {point.batch}", "width": f"width {point.width}",
-        "density": f"density {100 * point.density:g} %", "depth": f"{point.depth} layers",
-        "threads": f"{point.threads} thread{'' if point.threads == 1 else 's'}",
-    }  # fmt: skip
-    return ", ".join(text for axis, text in said.items() if axis != sweep.axis)
+    return ", ".join(named(sweep.points[0], axis) for axis in AXES if axis != sweep.axis)
 
 
 def _x_axis(ax: Axes, sweep: Sweep) -> None:
@@ -99,12 +94,13 @@ def _x_axis(ax: Axes, sweep: Sweep) -> None:
     margin = (x[-1] / x[0]) ** 0.05
     ax.set_xlim(x[0] / margin, x[-1] * margin)
     places = np.log(x / x[0]) / np.log(x[-1] / x[0])
+    last = len(x) - 1
     kept: list[int] = []
-    for k in reversed(range(len(x))):
-        if not kept or places[kept[-1]] - places[k] > _NEAREST:
+    for k in sorted(range(len(x)), key=lambda k: (k not in (0, last), f"{x[k]:e}"[:8] not in _ROUND, -k)):
+        if all(abs(places[k] - places[other]) > _NEAREST for other in kept):
             kept.append(k)
     scale = 100.0 if sweep.axis == "density" else 1.0
-    ax.xaxis.set_major_locator(FixedLocator([float(x[k]) for k in reversed(kept)]))
+    ax.xaxis.set_major_locator(FixedLocator([float(x[k]) for k in sorted(kept)]))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{scale * value:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
 
@@ -112,7 +108,7 @@ def _x_axis(ax: Axes, sweep: Sweep) -> None:
 def _log_y(ax: Axes) -> None:
     ax.set_yscale("log")
     low, high = ax.get_ylim()
-    subs = (1.0, 2.0, 3.0, 4.0, 6.0) if high < 8 * low else (1.0, 2.0, 5.0) if high < 150 * low else (1.0,)
+    subs = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0) if high < 8 * low else (1.0, 2.0, 5.0) if high < 150 * low else (1.0,)
     ax.yaxis.set_major_locator(LogLocator(10, subs=subs))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))

@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..bench.curves import SCALING_HEAD, Sweep, crossover, rows_of, sentence, sweeps
+from ..bench.curves import SCALING_HEAD, Sweep, crossing, rows_of, sentence, sweeps
 from ..bench.networks import WORKLOADS
-from ..bench.points import AXES
+from ..bench.points import AXES, Point, named
 from ..bench.rounds import fastest, seconds_text
 from ..bench.tables import NETWORK_HEAD, TRAINING_HEAD, network_rows, training_rows
 from ..bench.targets import Result, results, thread_text, training
@@ -181,25 +181,31 @@ def _scaling(summary: Mapping[str, Any], pictures: Mapping[str, str]) -> str:
     found = sweeps(summary)
     sections = [Section("How to read it", "", _SCALING_NOTE)] if found else []
     sections += [Section(AXES[s.axis][:1].upper() + AXES[s.axis][1:], _drawn(s, pictures), sentence(s)) for s in found]
-    return _page(summary, scaling_headline(found), sections)
+    return _page(summary, scaling_headline(found, Point(**summary["base"])), sections)
 
 
 _SCALING_NOTE = (
     "A step is forward and backward pass and Adam. Beside it: the matrix products of the same net once over all steps, "
     "without neurons, with the same loss and optimiser. Marks are medians of rounds in which both take turns, bars and "
-    "ranges hold the middle half of them; ratios are taken within rounds. Memory is the peak of the first step above "
-    "what the process held with net and input; later steps add what the allocator cannot use again."
+    "ranges hold the middle half of them. Ratios are taken within rounds: their median can differ from the quotient of "
+    "the two medians of times. Memory is the peak of the first step above what the process held with net and input; "
+    "later steps add what the allocator cannot use again."
 )
 
 
-def scaling_headline(found: Sequence[Sweep]) -> str:
-    """The range of the ratios, and where the crossover in density is."""
-    ratios = [ratio for sweep in found for ratio in sweep.ratio.median]
+def scaling_headline(found: Sequence[Sweep], base: Point) -> str:
+    """The range of the ratios and at which points its ends are, and where the crossover in density is."""
+    ratios = [(ratio, named(p, s.axis)) for s in found for ratio, p in zip(s.ratio.median, s.points, strict=True)]
     if not ratios:
         return "No axis has two points yet."
-    text = f"A training step takes {min(ratios):.2f} to {max(ratios):.2f} of its dense products alone"
-    cross = [crossover(sweep) for sweep in found if sweep.axis == "density"]
-    return f"{text}, less than they up to {100 * cross[0]:.0f} % spikes." if cross and cross[0] else f"{text}."
+    (low, least), (high, most) = min(ratios), max(ratios)
+    around = ", ".join(named(base, axis) for axis in AXES)
+    text = (
+        f"Around {around}, one of which changes at a time, a training step takes {low:.2f} ({least}) to {high:.2f} "
+        f"({most}) of its dense products alone."
+    )
+    where = next((crossing(sweep) for sweep in found if sweep.axis == "density"), "")
+    return f"{text} While only the density changes, it is faster than they up to {where}." if where else text
 
 
 def _drawn(sweep: Sweep, pictures: Mapping[str, str]) -> Html:
