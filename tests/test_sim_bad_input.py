@@ -49,6 +49,25 @@ AT_ONCE: list[tuple[Do, type[Exception], str]] = [
     (lambda n, c: n.drive(other(), sl.sim.poisson(1.0), weight=1.0), ParameterError, "is not of this network"),
     (lambda n, c: n.inject(other(), 1.0), ParameterError, "is not of this network"),
     (lambda n, c: n.record(other(), "v"), ParameterError, "is not of this network"),
+    (lambda n, c: n.inject("cells", 1.0), ParameterError, "group: got 'cells', expected what net.population, "
+     "net.poisson or net.spikes returned. Use net.groups['cells']."),
+    (lambda n, c: n.inject([c], 1.0), ParameterError, "returned. Give the object itself."),
+    (lambda n, c: n.inject(c, sl.sim.poisson(9000.0)), ParameterError,
+     "current into i of cells: got poisson(rate=9000.0), expected a number, [N], a function of the times or "
+     "sl.sim.noise(sd). Spikes come by net.drive(population, sl.sim.poisson(rate), weight=...)."),
+    (lambda n, c: n.inject(c, sl.sim.poisson), ParameterError, "got the function sl.sim.poisson, expected a number"),
+    (lambda n, c: n.inject(c, sl.sim.noise), ParameterError,
+     "got the function sl.sim.noise, expected a number, [N], a function of the times or sl.sim.noise(sd). "
+     "Call it: sl.sim.noise(sd=1.0)."),
+    (lambda n, c: n.inject(c, "x"), ParameterError, "current into i of cells: got 'x', expected a number, [N], "),
+    (lambda n, c: n.inject(c, "5"), ParameterError, "got '5', expected a number"),
+    (lambda n, c: n.inject(c, None), ParameterError, "got None, expected a number"),
+    (lambda n, c: n.inject(c, [[1.0], [1.0, 2.0]]), ParameterError, "got [[1.0], [1.0, 2.0]], expected a number"),
+    (lambda n, c: n.inject(c, sl.sim.noise(sd="5")), ParameterError,
+     "sd of noise into i of cells: got '5', expected numbers. Give plain numbers in pA."),
+    (lambda n, c: n.drive(c, sl.sim.poisson("5"), weight=1.0), ParameterError, "got '5', expected numbers. Give plain "
+     "numbers in Hz."),
+    (lambda n, c: n.drive(c, sl.sim.poisson(5.0), weight="1"), ParameterError, "weight: got '1', expected numbers"),
     (lambda n, c: n.population(CELL, 3, "cells"), ParameterError,
      "the name 'cells' is taken. Names are unique: random numbers follow from them"),
     (lambda n, c: n.poisson(3.0, 3, "cells"), ParameterError, "the name 'cells' is taken"),
@@ -94,6 +113,22 @@ def test_what_edges_bring_is_refused_before_a_step_is_made(do: Do, text: str) ->
             attempt()
         assert text in str(told.value)
     assert net.time == 0.0
+
+
+@pytest.mark.parametrize("rubbish", ["x", None, sl.sim.noise(1.0)], ids=repr)
+def test_functions_that_return_no_numbers_are_told_apart_from_currents(rubbish: object) -> None:
+    net, cells = small()
+    net.inject(cells, lambda times: rubbish)
+    with pytest.raises(ParameterError) as told:
+        net.run(1.0)
+    text = f"current into i of cells, from its function: got {rubbish!r}, expected numbers: one, [T] or [T, N]. Give"
+    assert text in str(told.value)
+
+
+def test_sources_take_no_current() -> None:
+    net, _ = small()
+    with pytest.raises(ParameterError, match=r"expected a population[.] Sources only send"):
+        net.inject(net.poisson(3.0, 2, "source"), 1.0)  # type: ignore[arg-type]
 
 
 def test_a_delay_that_is_no_multiple_is_rounded_and_said() -> None:

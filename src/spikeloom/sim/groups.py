@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import numpy as np
@@ -11,10 +11,12 @@ from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
 from ..models.base import NeuronModel, require_model
 from ..models.mechanism import Mechanism
 from ..solvers import DormandPrince, Located, OffGrid, Solver
-from ..units import Hz, ms, plain
+from ..units import Hz, Unit, ms, plain
 from .distributions import Distribution
 from .edges import Side
 from .ports import with_synapses
+
+_LONG = 80  # characters of what was given, that an error does not repeat
 
 
 class Group:
@@ -186,7 +188,7 @@ class Rate:
         self.function: Callable[[np.ndarray], Any] | None = value if callable(value) else None
         self.numbers = np.zeros(1)
         if self.function is None:
-            self.numbers = np.atleast_1d(np.asarray(plain(value, Hz, label), np.float64))
+            self.numbers = np.atleast_1d(numbers_of(value, Hz, label))
             if self.numbers.shape not in ((1,), (size,)):
                 raise ShapeError(label, got=self.numbers.shape, expected=f"a number or [{size}]")
             self._check(self.numbers)
@@ -195,7 +197,7 @@ class Rate:
         """Mean spikes a step: [1, 1] or [1, N] where it does not change, [steps, 1] where it does."""
         if self.function is None:
             return np.ascontiguousarray(self.numbers[None] * (dt * 1e-3))
-        found = np.asarray(self.function((np.arange(steps) + first) * dt), np.float64)
+        found = numbers_of(self.function((np.arange(steps) + first) * dt), Hz, f"{self.label}, from its function")
         if found.shape not in ((), (steps,)):
             raise ShapeError(self.label, got=found.shape, expected=f"[{steps}], one rate for each time")
         self._check(found)
@@ -205,6 +207,37 @@ class Rate:
         if not (np.isfinite(numbers).all() and (numbers >= 0.0).all()):
             bad = numbers[~(numbers >= 0.0) | ~np.isfinite(numbers)].flat[0]
             raise ParameterError(self.label, got=bad, expected="finite rates of at least 0 Hz")
+
+
+def numbers_of(given: Any, unit: Unit, label: str, expected: str = "numbers", mend: str = "") -> np.ndarray:
+    """``given`` as float64 in ``unit``; raises ParameterError for texts, None and whatever else is no number.
+
+    >>> numbers_of([1, 2.5], Hz, "rate")
+    array([1. , 2.5])
+    """
+    value = plain(given, unit, label)
+    try:
+        found = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor that cannot be read
+        found = np.empty(0, object)
+    if found.dtype.kind not in "biuf":
+        said = repr(given)
+        got = said if len(said) < _LONG else type(given).__name__
+        raise ParameterError(label, got=got, expected=expected, mend=mend or f"Give plain numbers in {unit}.")
+    return found.astype(np.float64)
+
+
+def require_own(group: object, own: Mapping[str, Group], kind: type[Group]) -> None:
+    """Raise ParameterError unless ``group`` is one of a network's ``own``, and of a ``kind``."""
+    what, expected = "group", "what net.population, net.poisson or net.spikes returned"
+    if not isinstance(group, Group):
+        mend = f"Use net.groups[{group!r}]." if isinstance(group, str) and group in own else "Give the object itself."
+        raise ParameterError(what, got=repr(group), expected=expected, mend=mend)
+    if own.get(group.name) is not group:
+        mend = "Connect groups that this network made; networks cannot be connected with each other."
+        raise ParameterError(f"{group!r} is not of this network", mend=mend)
+    if not isinstance(group, kind):
+        raise ParameterError(what, got=repr(group), expected="a population", mend="Sources only send: use net.connect.")
 
 
 def _positions(name: str, size: int, given: Any) -> np.ndarray:
@@ -217,4 +250,4 @@ def _positions(name: str, size: int, given: Any) -> np.ndarray:
     return positions
 
 
-__all__ = ["Group", "PoissonGroup", "Population", "Rate", "SpikeSource"]
+__all__ = ["Group", "PoissonGroup", "Population", "Rate", "SpikeSource", "numbers_of", "require_own"]

@@ -9,7 +9,9 @@ import numpy as np
 
 from ..errors import ParameterError, ShapeError
 from ..units import Unit, ms, plain
-from .groups import Population, Rate
+from .groups import Population, Rate, numbers_of
+
+_CURRENT = "a number, [N], a function of the times or sl.sim.noise(sd)"
 
 
 @final
@@ -65,7 +67,7 @@ class NoiseCurrent:
 
     def __init__(self, name: str, population: Population, given: Noise, into: str, unit: Unit, dt: float) -> None:
         self.name, self.population, self.into = name, population, into
-        self.sd = np.atleast_1d(np.asarray(plain(given.sd, unit, f"sd of {name}"), np.float64))
+        self.sd = np.atleast_1d(numbers_of(given.sd, unit, f"sd of {name}"))
         if self.sd.shape not in ((1,), (population.size,)):
             raise ShapeError(f"sd of {name}", got=self.sd.shape, expected=f"a number or [{population.size}]")
         if not (np.isfinite(self.sd).all() and (self.sd >= 0.0).all()):
@@ -86,7 +88,7 @@ class Drive:
     ) -> None:
         self.name, self.population, self.port = name, population, port
         self.rate = Rate(f"rate of {name}", stimulus.rate, population.size)
-        self.weights = np.atleast_1d(np.asarray(plain(weight, unit, "weight"), np.float64))
+        self.weights = np.atleast_1d(numbers_of(weight, unit, f"{name}: weight"))
         if self.weights.shape not in ((1,), (population.size,)):
             expected = f"a number or [{population.size}]"
             raise ShapeError(f"{name}: weight", got=self.weights.shape, expected=expected)
@@ -106,25 +108,38 @@ class Injection:
         self.function: Callable[[np.ndarray], Any] | None = current if callable(current) else None
         self._label = f"current into {into} of {population.name}"
         self._constant = np.zeros(1)
+        if current is noise or current is poisson or isinstance(current, Poisson):
+            raise ParameterError(self._label, got=_name(current), expected=_CURRENT, mend=_mend(current))
         if self.function is None:
-            self._constant = self._checked(current, ((), (population.size,)))
+            self._constant = self._checked(current, ((), (population.size,)), self._label, _CURRENT)
 
     def rows(self, dt: float, first: int, steps: int) -> np.ndarray:
         """[1, N] where it never changes, else [steps, N]."""
         size = self.population.size
         if self.function is None:
             return np.broadcast_to(self._constant, (1, size))
-        found = self._checked(self.function((np.arange(steps) + first) * dt), ((), (steps,), (steps, size)))
+        given, label = self.function((np.arange(steps) + first) * dt), f"{self._label}, from its function"
+        found = self._checked(given, ((), (steps,), (steps, size)), label, "numbers: one, [T] or [T, N]")
         return np.broadcast_to(found if found.ndim != 1 else found[:, None], (steps, size))
 
-    def _checked(self, given: Any, shapes: tuple[tuple[int, ...], ...]) -> np.ndarray:
-        numbers = np.asarray(plain(given, self._unit, self._label), np.float64)
+    def _checked(self, given: Any, shapes: tuple[tuple[int, ...], ...], label: str, kinds: str) -> np.ndarray:
+        numbers = numbers_of(given, self._unit, label, kinds)
         if numbers.shape not in shapes:
             expected = " or ".join("a number" if not s else str(list(s)) for s in shapes)
-            raise ShapeError(self._label, got=list(numbers.shape), expected=expected)
+            raise ShapeError(label, got=list(numbers.shape), expected=expected)
         if not np.isfinite(numbers).all():
-            raise ParameterError(self._label, got="NaN or infinity", expected="finite numbers")
+            raise ParameterError(label, got="NaN or infinity", expected="finite numbers")
         return numbers
+
+
+def _name(given: Any) -> str:
+    return repr(given) if isinstance(given, Poisson) else f"the function sl.sim.{given.__name__}"
+
+
+def _mend(given: Any) -> str:
+    if given is noise:
+        return "Call it: sl.sim.noise(sd=1.0)."
+    return "Spikes come by net.drive(population, sl.sim.poisson(rate), weight=...)."
 
 
 __all__ = ["Drive", "Injection", "Noise", "NoiseCurrent", "Poisson", "noise", "poisson"]

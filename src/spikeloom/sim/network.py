@@ -30,7 +30,7 @@ from .build import Parts
 from .coupling import Coupling, couple
 from .edges import Rule
 from .engine import Chunk, Engine
-from .groups import Group, PoissonGroup, Population, SpikeSource
+from .groups import Group, PoissonGroup, Population, SpikeSource, require_own
 from .inputs import Drive, Injection, Noise, NoiseCurrent, Poisson
 from .memory import check_memory, memory_needed
 from .pace import Pace
@@ -171,7 +171,7 @@ class Network:
 
     def drive(self, population: Population, stimulus: Poisson, *, weight: Any, into: str | None = None) -> None:
         """Give every neuron Poisson spikes of its own: ``net.drive(exc, sl.sim.poisson(8000.0), weight=0.1)``."""
-        self._check_own(population)
+        self._check_own(population, kind=Population)
         if not isinstance(stimulus, Poisson):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ParameterError("stimulus", got=repr(stimulus), expected="sl.sim.poisson(rate)")
         port = port_name(population.given_model, population.synapses, None, into)
@@ -183,9 +183,9 @@ class Network:
         """Feed a current into an input of the model (by default its first): a number, [N], a function of the time, or
         ``sl.sim.noise``.
 
-        Several add up. Raises ModelError where the model has no such input.
+        Several add up. Raises ModelError where the model has no such input, ParameterError for what is no current.
         """
-        self._check_own(population)
+        self._check_own(population, kind=Population)
         inputs = population.given_model.inputs
         if into is None and not inputs:
             raise ModelError(f"{type(population.given_model).__name__} declares no input", mend="Use connect or drive.")
@@ -212,7 +212,7 @@ class Network:
                 raise ParameterError(f"{population.name} is a group and a connection", mend="Give it another name=.")
             self._recorders.append(EdgeRecorder(population, state, edges, every))
             return
-        self._check_own(population)
+        self._check_own(population, kind=Population)
         if edges is not None:
             raise ParameterError("edges of a population", got=repr(population), mend="Use neurons=.")
         self._recorders.append(Recorder(population, state, neurons, every))
@@ -366,12 +366,10 @@ class Network:
             mend = "Build the whole network first; make a new one to change it."
             raise ParameterError("the network has run and cannot be changed", mend=mend)
 
-    def _check_own(self, *groups: Group) -> None:
+    def _check_own(self, *groups: Group, kind: type[Group] = Group) -> None:
         self._check_open()
         for group in groups:
-            if self.groups.get(group.name) is not group:
-                mend = "Connect groups that this network made; networks cannot be connected with each other."
-                raise ParameterError(f"{group!r} is not of this network", mend=mend)
+            require_own(group, self.groups, kind)
 
 
 @contextlib.contextmanager
