@@ -299,11 +299,21 @@ def refused(change, dtype: Literal["float32", "float64"] = "float64", model=LIF,
     ("match", "error", "given"),
     [
         ("need float64", ParameterError, {"dtype": "float32"}),
-        ("not linear", ModelError, {"model": sl.Izhikevich()}),
+        (
+            "^Izhikevich: dv/dt is not linear in the states with constant coefficients: expected a linear model for "
+            r"Located\(\) in a network\. Use sl\.solvers\.Interpolated\(\), or no solver\.$",
+            ModelError,
+            {"model": sl.Izhikevich()},
+        ),
         ("exact solutions", ModelError, {"solver": Located(RK4())}),
         ("random", ModelError, {"model": sl.Noisy(LIF, sigma_noise=1.0)}),
         ("gap junctions", ModelError, {"change": connected(synapse=sl.GapJunction())}),
         ("counts in steps", ModelError, {"change": connected(plasticity=sl.STDP())}),
+        (
+            r"got TsodyksMarkram\(Exponential\(tau=3\.0\)",
+            ModelError,
+            {"change": connected(synapse=sl.TsodyksMarkram(sl.Exponential(tau=3.0)))},
+        ),
         ("held for a step", ModelError, {"change": connected(into="i")}),
     ],
 )  # fmt: skip

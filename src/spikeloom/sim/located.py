@@ -94,7 +94,7 @@ def check_located(
         raise ModelError(f"population {name}: gap junctions act from step to step, Located() does not", mend=mend)
     for p in projections:
         if p.plasticity is not None or p.release is not None:
-            got = repr(p.plasticity) if p.plasticity is not None else repr(p.synapse)
+            got = repr(p.plasticity) if p.release is None else p.release.synapse
             what = f"{p.name}: plasticity counts in steps, and {name} receives spikes between them"
             raise ModelError(what, got=got, expected="connections that do not change", mend=mend)
     if inputs := [port for port in ports if port in population.model.inputs]:

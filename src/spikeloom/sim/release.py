@@ -24,12 +24,14 @@ from .between import after
 @dataclasses.dataclass(frozen=True)
 class Release:
     """The step of a connection at a spike as text: inputs ``s.NAME``, ``p.NAME``, ``elapsed`` (ms), outputs
-    ``fraction`` and ``next.NAME``. ``initial`` values, and ``parameters`` with their ``units``, by name."""
+    ``fraction`` and ``next.NAME``. ``initial`` values, and ``parameters`` with their ``units``, by name. ``synapse`` is
+    whose they are."""
 
     text: str
     initial: Mapping[str, float]
     parameters: Mapping[str, Any]
     units: Mapping[str, Unit]
+    synapse: str
 
 
 def split(synapse: Mechanism | None) -> tuple[Mechanism | None, ReleasingSynapse | None]:
@@ -68,7 +70,8 @@ def release_of(synapse: ReleasingSynapse, vary: Mapping[str, Any]) -> Release:
     inputs = [*(f"s.{n}" for n in own), *(f"p.{n}" for n in params), "elapsed"]
     initial = {n: float(synapse.states[n].default) for n in own}
     values = {n: vary.get(n, getattr(synapse, n)) for n in params}
-    return Release(Graph.make(outputs, inputs).text(), initial, values, {n: p.unit for n, p in params.items()})
+    units = {n: p.unit for n, p in params.items()}
+    return Release(Graph.make(outputs, inputs).text(), initial, values, units, repr(synapse))
 
 
 __all__ = ["Release", "release_of", "split"]

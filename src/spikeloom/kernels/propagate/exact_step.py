@@ -159,8 +159,7 @@ def require_exact(model: NeuronModel) -> None:
         linear_system(bound, model.held)
         linear_system(bound)
     except ModelError as error:
-        what = f"{label} is not linear: networks locate spikes on solutions in closed form"
-        raise ModelError(what, got=str(error).partition("\n")[0], mend=mend) from error
+        raise ModelError(error.what, expected="a linear model for Located() in a network", mend=mend) from error
     looked_at = [*slopes(bound, vars(x))(vars(s)).values(), bound.threshold(s)]
     if timers & set(symbols([lift(e) for e in looked_at if e is not None])):
         raise ModelError(f"{label}: its slopes or its threshold depend on a timer", got=sorted(timers), mend=mend)
