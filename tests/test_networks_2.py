@@ -221,6 +221,10 @@ def test_the_survival_map_is_drawn_and_written(tmp_path: Path) -> None:
     drawn = pictures(config, Result.load(tmp_path / "run" / "result.json"))
     assert list(drawn) == ["survival.png", "raster.png", "paths.png"]
     assert [t.get_text() for t in drawn["survival.png"].axes[0].texts] == [f"{100 * s:.0f}" for s in shares.reshape(-1)]
+    (legend,) = drawn["paths.png"].legends
+    words = ["came through", "died out", "the 100 neurons of a group"]
+    assert [t.get_text() for t in legend.get_texts()] == words
+    assert drawn["survival.png"].axes[0].get_title(loc="left") == "Packets that came through, in % of 4 trials"
     titles = [ax.get_title(loc="left") for ax in drawn["raster.png"].axes]
     assert [title.rpartition(": ")[2] for title in titles] == ["died out", "came through"]
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from ..networks.synfire import SynfireConfig
 from ..networks.synfire_network import SURVIVAL, comparable, half_point, passages, survival
-from ..report.palette import BLUE, FAINT, INK, PAPER, VERMILLION, mix
+from ..report.palette import BLUE, FAINT, INK, MUTED, PAPER, VERMILLION, mix
 from ..sim.result import Result
 from ._frame import WIDTH, headline, label, new_figure, style
 
@@ -32,7 +33,7 @@ def survival_map(config: SynfireConfig, sizes: np.ndarray, *, title: str = "") -
     are where they do in the published chain.
     """
     shares = survival(config, sizes)
-    figure = new_figure(max(5.4, 0.45 * len(config.spikes) + 1.2), max(1.6, 0.4 * len(config.spread) + 1.2))
+    figure = new_figure(max(5.4, 0.45 * len(config.spikes) + 1.2), max(2.0, 0.4 * len(config.spread) + 1.6))
     ax = figure.subplots()
     style(ax, grid=False)
     for y, row in enumerate(shares):
@@ -41,34 +42,51 @@ def survival_map(config: SynfireConfig, sizes: np.ndarray, *, title: str = "") -
             shade = mix(PAPER, BLUE, float(share)) if known else PAPER
             ax.fill([x - 0.5, x + 0.5, x + 0.5, x - 0.5], [y - 0.5, y - 0.5, y + 0.5, y + 0.5], facecolor=shade)
             colour = PAPER if known and share > 0.6 else INK
-            ax.text(x, y, f"{100 * share:.0f}" if known else "?", ha="center", va="center", color=colour, fontsize=8)
+            text = f"{100 * share:.0f}" if known else "?"
+            number = ax.text(x, y, text, ha="center", va="center", color=colour, fontsize=8, zorder=4)
+            number.set_path_effects([withStroke(linewidth=2.0, foreground=shade)])  # lines pass behind
     ax.set_xticks(range(len(config.spikes)), [f"{a:g}" for a in config.spikes])
     ax.set_yticks(range(len(config.spread)), [f"{s:g}" for s in config.spread])
     ax.set_xlim(-0.5, len(config.spikes) - 0.5)
     ax.set_ylim(-0.5, len(config.spread) - 0.5)
-    marked = _separatrix(ax, config, shares)
+    _separatrix(ax, config, shares)
     label(ax, xlabel="spikes in the packet, a", ylabel="σ (ms)")
-    label(ax, title=f"% of {config.trials} packets that came through{marked}")
+    label(ax, title=f"Packets that came through, in % of {config.trials} trials")
     headline(figure, title)
     return figure
 
 
-def _separatrix(ax: Axes, config: SynfireConfig, shares: np.ndarray) -> str:
-    """Mark where half survive, here and as published; returns what the marks are."""
+def _separatrix(ax: Axes, config: SynfireConfig, shares: np.ndarray) -> None:
+    """Mark where half survive, here and as published."""
     if not (np.diff(config.spikes) > 0.0).all() or not (np.diff(config.spread) > 0.0).all():
-        return ""
-    places, said = range(len(config.spikes)), ""
+        return
+    places = range(len(config.spikes))
     halves = [(half_point(config.spikes, row), y) for y, row in enumerate(shares)]
     line = [(np.interp(half, config.spikes, places), y) for half, y in halves if half is not None]
     if line:
-        ax.plot(*zip(*line, strict=True), color=VERMILLION, linewidth=1.6)
-        said = "; line: half of them"
+        ax.plot(*zip(*line, strict=True), ".-", color=VERMILLION, linewidth=1.2, markersize=5, label="half of them")
     known = [(SURVIVAL[s][0], y) for y, s in enumerate(config.spread) if s in SURVIVAL] if comparable(config) else []
     rings = [(np.interp(a, config.spikes, places), y) for a, y in known if config.spikes[0] <= a <= config.spikes[-1]]
     if rings:
-        ax.plot(*zip(*rings, strict=True), "o", markersize=9, markerfacecolor="none", markeredgecolor=VERMILLION)
-        said += ", published: rings" if said else "; rings: half of them, published"
-    return said
+        ring = {"markersize": 19.0, "markerfacecolor": "none", "markeredgecolor": VERMILLION, "markeredgewidth": 1.0}
+        ax.plot(*zip(*rings, strict=True), "o", label="half of them, as published", **ring)
+    if line or rings:
+        _legend(ax)
+
+
+def _legend(ax: Axes) -> None:
+    """Below the axes, where it hides nothing."""
+    below = {
+        "loc": "outside lower left",
+        "ncols": 3,
+        "markerscale": 0.6,
+        "frameon": False,
+        "fontsize": 9,
+        "labelcolor": INK,
+    }
+    figure = ax.get_figure(root=True)
+    if figure is not None:
+        figure.legend(handles=ax.get_legend_handles_labels()[0], **below)
 
 
 def packet_rasters(config: SynfireConfig, result: Result, sizes: np.ndarray, *, title: str = "") -> Figure:
@@ -140,10 +158,15 @@ def packet_paths(config: SynfireConfig, found: tuple[np.ndarray, np.ndarray], *,
         kept = int(np.argmax(size < _LOST)) if (size < _LOST).any() else len(size)
         ax.plot([s, *spread[:kept]], [a, *size[:kept]], color=colour, linewidth=0.8, alpha=0.6)
         ax.plot(s, a, "o", markersize=3, color=colour)
-    ax.axhline(config.members, color=FAINT, linewidth=0.8)
+    ax.axhline(config.members, color=MUTED, linewidth=1.0, linestyle="--")
     ax.set_xlim(left=0.0)
     ax.set_ylim(bottom=0.0)
-    label(ax, xlabel="σ (ms)", ylabel="spikes in the packet, a")
+    label(ax, xlabel="standard deviation of the spike times, σ (ms)", ylabel="spikes in the packet, a")
+    label(ax, title="Packets from group to group (dots: as sent)")
+    ax.plot([], [], color=BLUE, label="came through")
+    ax.plot([], [], color=VERMILLION, label="died out")
+    ax.plot([], [], "--", color=MUTED, linewidth=1.0, label=f"the {config.members} neurons of a group")
+    _legend(ax)
     headline(figure, title)
     return figure
 
