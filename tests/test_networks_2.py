@@ -163,7 +163,8 @@ def test_packets_survive_as_in_brian(spreads: tuple[float, ...], spikes: tuple[f
     for spread in spreads:
         none, every = {0: (40, 55), 1: (40, 65), 2: (45, 70), 3: (50, 80), 4: (60, 100), 5: (70, 110)}[int(spread)]
         judged = [facts[f"survival of a = {a:g}, σ = {spread:g} ms"] for a in spikes if not none < a < every]
-        assert {fact.published for fact in judged} == {0.0, 1.0}
+        assert {fact.published for fact in judged} == {0.0, 100.0}
+        assert all(fact.unit == "%" and fact.value == round(fact.value) for fact in judged)
     assert "rate of the first group without packets" in known
     assert outside(facts) == {}
 

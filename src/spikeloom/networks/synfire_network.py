@@ -32,6 +32,7 @@ SURVIVAL = {
     3.0: (70, 50, 80), 4.0: (79, 60, 100), 5.0: (95, 70, 110),
 }  # fmt: skip
 _PUBLISHED_TRIALS = 30
+_NONE, _ALL = (0.0, 0.0, 10.0), (100.0, 90.0, 100.0)  # published shares in % of 30 trials, and what these allow
 _FEW = 12  # packets, each with a figure of its own
 _HALF = Fraction(1, 2)
 
@@ -162,12 +163,12 @@ def facts(config: SynfireConfig, result: Result) -> dict[str, Fact]:
         if (half := half_point(config.spikes, row)) is not None:
             known = spread in SURVIVAL and comparable(config)
             what = f"a of which half survive, σ = {spread:g} ms"
-            found[what] = _half(half, *SURVIVAL[spread]) if known else Fact(half, "spikes")
+            found[what] = _half(round(half, 1), *SURVIVAL[spread]) if known else Fact(round(half, 1), "spikes")
     if alive.any():
-        size = float(last[alive].mean())
+        size = round(float(last[alive].mean()), 1)
         usual = (config.groups, config.members) == (10, 100)
         found["a of survivors in the last group"] = Fact.near(size, "", 100.0, 5.0, _SOURCE) if usual else Fact(size)
-        found["σ of survivors in the last group"] = Fact(float(jitter[alive].mean()), "ms")
+        found["σ of survivors in the last group"] = Fact(round(float(jitter[alive].mean()), 2), "ms")
     return {**found, "rate of the first group without packets": _quiet(config, result)}
 
 
@@ -201,17 +202,21 @@ def _shares(config: SynfireConfig, spread: float, row: np.ndarray) -> dict[str, 
     if len(config.packets) <= _FEW:
         for spikes, share in zip(config.spikes, row.tolist(), strict=True):
             published = None if known is None else _known(spikes, spread)
-            fact = Fact(share) if published is None else Fact(share, "", *published, _SOURCE)
-            found[f"survival of a = {spikes:g}, {at}"] = fact
+            found[f"survival of a = {spikes:g}, {at}"] = _percent(share, published)
     elif known is not None:
         _, none, every = known
         sent = np.array(config.spikes)
         if (sent <= none).any():
-            found[f"survival up to a = {none}, {at}"] = Fact(float(row[sent <= none].max()), "", 0.0, 0.0, 0.1, _SOURCE)
+            found[f"survival up to a = {none}, {at}"] = _percent(float(row[sent <= none].max()), _NONE)
         if (sent >= every).any():
-            share = float(row[sent >= every].min())
-            found[f"survival from a = {every}, {at}"] = Fact(share, "", 1.0, 0.9, 1.0, _SOURCE)
+            found[f"survival from a = {every}, {at}"] = _percent(float(row[sent >= every].min()), _ALL)
     return found
+
+
+def _percent(share: float, published: tuple[float, float, float] | None) -> Fact:
+    """Whole percents, which is as much as some tens of trials tell."""
+    value = round(100.0 * share, 0)
+    return Fact(value, "%") if published is None else Fact(value, "%", *published, _SOURCE)
 
 
 def half_point(spikes: tuple[float, ...], shares: np.ndarray) -> float | None:
@@ -230,15 +235,15 @@ def _quiet(config: SynfireConfig, result: Result) -> Fact:
     quiet = result.spikes["chain"].window(0.3 * config.discard, 0.8 * config.discard)
     first = quiet.neurons // config.members % config.groups == 0
     time = config.trials * config.members * quiet.duration * 1e-3
-    chance = max(0.2, 4.0 * math.sqrt(_SPONTANEOUS / time))
-    return Fact.near(float(first.sum() / time), "Hz", _SPONTANEOUS, chance, "Brian2, neurons without a chain")
+    chance = round(max(0.2, 4.0 * math.sqrt(_SPONTANEOUS / time)), 2)
+    return Fact.near(round(float(first.sum() / time), 2), "Hz", _SPONTANEOUS, chance, "Brian2, neurons without a chain")
 
 
 def _known(spikes: float, spread: float) -> tuple[float, float, float] | None:
-    """The published share with what 30 trials allow, (share, low, high); None between the points that were measured."""
+    """The published share in % with what 30 trials allow; None between the points that were measured."""
     _, none, every = SURVIVAL[spread]
     if spikes <= none:
-        return 0.0, 0.0, 0.1
+        return _NONE
     if spikes >= every:
-        return 1.0, 0.9, 1.0
+        return _ALL
     return None
