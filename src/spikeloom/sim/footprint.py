@@ -14,6 +14,7 @@ from .coupling import Coupling
 from .distributions import Distribution
 from .edges import Edges
 from .groups import Group, PoissonGroup, Population, SpikeSource
+from .plastic_rule import moves, traced
 from .ports import added_state
 from .projection import Delay, Projection
 
@@ -128,7 +129,7 @@ def plastic(p: Projection, reach: Reach, width: int) -> Bytes:
     if rule is None:
         return Bytes(0.0)
     states = {side: sum(rule.side_of(n) == side for n in rule.states) for side in ("pre", "post", "edge")}
-    each = width * (1 + states["edge"]) + 2 * _PLACE + _PLACE * (states["edge"] > 0)
+    each = width * (1 + states["edge"]) + 2 * _PLACE + _PLACE * moves(traced(rule))
     each += (_NUMBER + _PLACE) if reach.lag else 0  # the order of edges, and places in it
     sides = _history(p, reach, width)
     sides += p.post.size * (_PLACE + width * states["post"]) + _START * (p.post.size + 1)

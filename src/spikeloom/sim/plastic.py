@@ -14,7 +14,7 @@ from ..lang.graph import Graph
 from ..models.synapses import NMDA, Conductance
 from ..plasticity import Plasticity
 from .groups import Group
-from .plastic_rule import traced
+from .plastic_rule import moves, traced
 from .ports import mechanism_at
 from .projection import Delay, Projection
 
@@ -114,13 +114,11 @@ class PlasticEdges:
         edges = np.argsort(w.targets, kind="stable").astype(np.int32)
         starts = np.concatenate([[0], np.cumsum(np.bincount(w.targets, minlength=p.post.size))]).astype(np.int64)
         incoming = Incoming(starts, edges, p.sources()[edges])
-        events = (self._steps.pre, self._steps.post, self._steps.periodic)
-        moving = any("elapsed.edge" in Graph.parse(text).inputs for text in events)
         period = p.whole_steps("period", rule.values["period"]) if Graph.parse(self._steps.periodic).outputs else 0
         return Plastic(
             self._steps, np.array([rule.values[n] for n in self._steps.parameters], dtype),
             {n: np.full(count, first[n], dtype) for n in names["edge"]},
-            np.full(count, -1, np.int32) if moving else None, history, traces, incoming, back, period, p.dt,
+            np.full(count, -1, np.int32) if moves(self._steps) else None, history, traces, incoming, back, period, p.dt,
         )  # fmt: skip
 
 

@@ -62,6 +62,11 @@ def traced(rule: Plasticity) -> Steps:
     return Steps(**texts, parameters=tuple(rule.params))
 
 
+def moves(steps: Steps) -> bool:
+    """Whether states of an edge move between spikes, so that it has to know when it was looked at last."""
+    return any("elapsed.edge" in Graph.parse(text).inputs for text in (steps.pre, steps.post, steps.periodic))
+
+
 def _edge(bound: Plasticity, changed: Mapping[str, Any], moved: Mapping[str, Any], sides: Mapping[str, str]) -> Any:
     """New values of an edge; those that neither change nor move are left out."""
     found = {n: changed.get(n, moved[n]) for n in sides if sides[n] == "edge"}
@@ -96,4 +101,4 @@ def _text(label: str, outputs: Mapping[str, Any], allowed: Collection[str], side
     return graph.text()
 
 
-__all__ = ["check_rule", "traced"]
+__all__ = ["check_rule", "moves", "traced"]
