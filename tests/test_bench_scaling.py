@@ -137,11 +137,11 @@ def test_a_run_goes_on_where_it_stopped_and_is_drawn_again(
 ) -> None:
     run, docs = tmp_path / "a", tmp_path / "docs"
     assert main(["bench", "scaling", *TINY, "--steps", "2", "4", "--out", str(tmp_path), "--name", "a"]) == 0
-    assert [text.split(",")[0] for text in asked] == ["T=2", "compared T=4", "T=4"]
+    assert [text.split(",")[0] for text in asked] == ["T = 2", "compared T = 4", "T = 4"]
     asked.clear()
     more = ["--steps", "2", "4", "8", "--resume", str(run), "--pictures", str(docs)]
     assert main(["bench", "scaling", *TINY, *more]) == 0
-    assert [text.split(",")[0] for text in asked] == ["T=8"]
+    assert [text.split(",")[0] for text in asked] == ["T = 8"]
     out = capsys.readouterr().out
     assert "time steps T" in out
     assert "note:" not in out
@@ -184,7 +184,7 @@ def test_figures_of_other_settings_are_refused(
 
 def test_nothing_is_measured_where_spikes_differ(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scaling, "compared", lambda *_: ({"spikeloom": "computes something else"}, {}))
-    with pytest.raises(BenchError, match=r"T=100.*spikeloom computes something else"):
+    with pytest.raises(BenchError, match=r"T = 100.*spikeloom computes something else"):
         scaling.compare(Point(), ScalingConfig(), lambda text: None)
 
 

@@ -10,7 +10,6 @@ import dataclasses
 import importlib.metadata
 import importlib.util
 import inspect
-import math
 import os
 import re
 import subprocess
@@ -33,6 +32,8 @@ from spikeloom.lang import math as m
 from spikeloom.lang.emit import identifier
 from spikeloom.lang.expr import symbol
 from spikeloom.lang.graph import Graph
+
+from .interpreted import interpreted
 
 GOLDEN = Path(__file__).parent / "golden"
 HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -165,13 +166,7 @@ def _forgotten() -> Iterator[None]:
 @pytest.fixture
 def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Triton's interpreter on the CPU, and outputs that start as NaN."""
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-
-    def poisoned(like: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> torch.Tensor:
-        full = torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
-        return full.fill_(math.nan) if full.is_floating_point() else full.fill_(255)
-
-    monkeypatch.setattr(op, "empty", poisoned)
+    interpreted(monkeypatch, op)
 
 
 # NumPy warns of what compiled code computes in silence, for instance in the lanes that are masked out.

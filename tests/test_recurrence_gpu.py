@@ -5,7 +5,6 @@ The interpreter takes about a tenth of a millisecond for an operation, so layers
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from spikeloom.kernels.recurrence import engines, gpu, op
 from spikeloom.kernels.scan.plan import ADJOINT, training_plan
 from spikeloom.lang.emit import identifier
 
+from .interpreted import interpreted
 from .test_gpu import needs_card, needs_interpreter, needs_triton
 from .test_recurrence import agree, dyadic, layer_of, lif, ran
 
@@ -36,14 +36,8 @@ def _seeded() -> Iterator[None]:
 @pytest.fixture
 def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Triton's interpreter on the CPU, outputs that start as NaN, and two rows of a table together."""
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    interpreted(monkeypatch, op)
     monkeypatch.setattr(gpu, "_TOGETHER", {"forward": 2, "backward": 2})
-
-    def poisoned(like: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> torch.Tensor:
-        full = torch.empty(shape, dtype=dtype or like.dtype, device=like.device)
-        return full.fill_(math.nan) if full.is_floating_point() else full.fill_(255)
-
-    monkeypatch.setattr(op, "empty", poisoned)
 
 
 # NumPy warns of what compiled code computes in silence, for instance in the lanes that are masked out.

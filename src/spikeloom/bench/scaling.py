@@ -7,7 +7,7 @@ from typing import Any
 from ..errors import BenchError
 from .config import ScalingConfig
 from .density import weights_for
-from .points import Point
+from .points import AXES, Point, named
 from .rounds import Say
 from .train import OURS, REFERENCE, compared, measured
 
@@ -52,11 +52,9 @@ def described(point: Point) -> str:
     """A point in one line.
 
     >>> described(Point())
-    'T=100, batch 128, width 512, density 5 %, depth 3, 2 threads'
+    'T = 100, batch 128, width 512, density 5 %, 3 layers, 2 threads'
     """
-    threads = f"{point.threads} thread{'' if point.threads == 1 else 's'}"
-    density = f"density {100 * point.density:g} %"
-    return f"T={point.steps}, batch {point.batch}, width {point.width}, {density}, depth {point.depth}, {threads}"
+    return ", ".join(named(point, axis) for axis in AXES)
 
 
 __all__ = ["DENSE", "OURS", "bench", "compare", "described", "specification"]

@@ -163,7 +163,8 @@ def facts(config: SynfireConfig, result: Result) -> dict[str, Fact]:
         if (half := half_point(config.spikes, row)) is not None:
             known = spread in SURVIVAL and comparable(config)
             what = f"a of which half survive, σ = {spread:g} ms"
-            found[what] = _half(round(half, 1), *SURVIVAL[spread]) if known else Fact(round(half, 1), "spikes")
+            near = Fact.near(round(half, 1), "spikes", SURVIVAL[spread][0], 5.0, _SOURCE) if known else None
+            found[what] = near or Fact(round(half, 1), "spikes")
     if alive.any():
         size = round(float(last[alive].mean()), 1)
         usual = (config.groups, config.members) == (10, 100)
@@ -182,16 +183,6 @@ def details(config: SynfireConfig, result: Result) -> dict[str, object]:
 def comparable(config: SynfireConfig) -> bool:
     """Whether the chain and the number of trials are the published ones."""
     return (config.groups, config.members) == (10, 100) and config.trials >= _PUBLISHED_TRIALS
-
-
-def _half(here: float, published: int, none: int, every: int) -> Fact:
-    """The spikes of which half survive, with what two counts of 30 trials allow.
-
-    A share near a half has a standard deviation of 0.09. It rises as a normal distribution of which none to all is four
-    standard deviations wide: 1.6 / width per spike. Twice the deviation of a difference is 0.16 widths; and the
-    published numbers of spikes were 5 apart.
-    """
-    return Fact.near(here, "spikes", published, 2.5 + 0.16 * (every - none), _SOURCE)
 
 
 def _shares(config: SynfireConfig, spread: float, row: np.ndarray) -> dict[str, Fact]:

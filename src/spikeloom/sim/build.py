@@ -32,7 +32,7 @@ from .located import LocatedPopulation, check_located, check_solver
 from .ports import added_state, check_sign, mechanism_at, with_synapses
 from .projection import Projection
 
-_LONGEST_WINDOW = 64
+LONGEST_WINDOW = 64
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -179,7 +179,7 @@ def _initial(parts: Parts, population: Population, model: NeuronModel) -> dict[s
 
 def window_of(found: dict[str, Wires]) -> int:
     """Steps for which threads need not meet: the shortest delay."""
-    return min([_LONGEST_WINDOW, *(w.delay for w in found.values())])
+    return min([LONGEST_WINDOW, *(w.delay for w in found.values())])
 
 
 def slots_of(group: Group, parts: Parts, found: dict[str, Wires], window: int) -> int:
@@ -193,4 +193,4 @@ def _kept(projection: Projection, wires: Wires) -> int:
     return wires.delay + (int(wires.lags.max(initial=0)) if located and wires.lags is not None else 0)
 
 
-__all__ = ["STREAM", "BuiltPopulation", "Parts", "build_population", "slots_of", "window_of", "wires"]
+__all__ = ["LONGEST_WINDOW", "STREAM", "BuiltPopulation", "Parts", "build_population", "slots_of", "window_of", "wires"]

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ParameterError, ShapeError
 
+NARROW = 1 << 16  # targets whose places take two bytes
 _CHUNK = 2**20  # edges that are looked at together
 
 
@@ -61,7 +62,7 @@ class Edges:
 
     def narrow(self, size: int) -> Edges:
         """The same with targets of two bytes each, where ``size`` targets have room in them."""
-        few = size <= 1 << 16
+        few = size <= NARROW
         return dataclasses.replace(self, targets=self.targets.astype(np.uint16)) if few else self
 
     def wide(self) -> Edges:
@@ -98,4 +99,4 @@ class Rule(abc.ABC):
         """How many edges there will be between these, about."""
 
 
-__all__ = ["Edges", "Rule", "Side"]
+__all__ = ["NARROW", "Edges", "Rule", "Side"]

@@ -10,21 +10,20 @@ import torch
 
 from ..solvers import Located, OffGrid
 from ..units import ms, plain
+from .build import LONGEST_WINDOW
 from .coupling import Coupling
 from .distributions import Distribution
-from .edges import Edges
+from .edges import NARROW, Edges
 from .groups import Group, PoissonGroup, Population, SpikeSource
 from .plastic_rule import moves, traced
 from .ports import added_state
 from .projection import Delay, Projection
 
 _START, _PLACE, _NUMBER = 8, 4, 8  # bytes of a row's beginning, of an index or a step, of a float64
-_NARROW = 1 << 16  # targets whose places take two bytes
 _LOOKED_AT = 1 << 14  # edges whose delays are drawn to know how far they reach
 _DRAWN_TOGETHER = 1 << 20  # numbers
 _LINE = 64  # bytes on which each thread's count of spikes lies
 _EVENT = 20  # bytes of a spike that arrives within a step, of which every edge may bring one
-_LONGEST_WINDOW = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +84,7 @@ def edges(p: Projection, reach: Reach, width: int) -> Bytes:
     weight, _ = p.given
     brought = [v is not None for v in (getattr(p.rule, "weights", None), getattr(p.rule, "delays", None))]
     count, drawn = p.expected, isinstance(weight, Distribution)
-    narrow = p.plasticity is None and p.post.size <= _NARROW
+    narrow = p.plasticity is None and p.post.size <= NARROW
     lag = 1 if reach.lag < 256 else 2
     each = 2 if narrow else _PLACE
     each += width if drawn or brought[0] or np.size(weight) > 1 else 0
@@ -139,7 +138,7 @@ def plastic(p: Projection, reach: Reach, width: int) -> Bytes:
 def couplings(p: Projection, halves: list[Coupling], width: int) -> list[Bytes]:
     """Gap junctions: edges, and for each of their two sides the partners of every neuron."""
     count, brought = p.expected, getattr(p.rule, "weights", None) is not None
-    narrow = 2 if p.post.size <= _NARROW else _PLACE
+    narrow = 2 if p.post.size <= NARROW else _PLACE
     found = [Bytes(count * (narrow + _NUMBER * brought) + _START * (p.pre.size + 1), count * 2 * _NUMBER)]
     for half in halves:
         rows = count * (2 if p.pre is p.post else 1)
@@ -171,7 +170,7 @@ def neurons(population: Population, ports: dict[str, int], inputs: int, width: i
 
 def slots(group: Group, reaches: dict[Projection, Reach]) -> int:
     """For how many steps the spikes of ``group`` are kept."""
-    window = min([_LONGEST_WINDOW, *(r.shortest for r in reaches.values())])
+    window = min([LONGEST_WINDOW, *(r.shortest for r in reaches.values())])
     needed = [window]
     for p, reach in reaches.items():
         if p.pre is group:

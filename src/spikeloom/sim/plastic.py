@@ -32,9 +32,7 @@ class PlasticEdges:
         self.projection = projection
         self._steps = traced(rule)
         back = 2 * _dendritic(projection)
-        order = None
-        if wires.lags is not None:
-            order = np.lexsort((wires.targets, wires.lags, projection.sources()))
+        order = None if wires.lags is None else wires.by_delay()
         weights = np.array(np.broadcast_to(wires.weights, wires.targets.shape))
         self.order = order
         self._check(rule, weights)

@@ -44,6 +44,12 @@ class Wires:
         every = np.arange(width)
         return width if all((self.targets[at : at + width] == every).all() for at in self.starts[:-1]) else 0
 
+    def by_delay(self) -> np.ndarray:
+        """Places of the edges [E] when those of each source come in the order of their lags, then of their targets."""
+        assert self.lags is not None
+        sources = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        return np.lexsort((self.targets, self.lags, sources))
+
     def split(self, bounds: np.ndarray) -> np.ndarray:
         """Where each part's stretch of each row begins, [sources * parts + 1]; targets ``bounds`` [parts + 1]."""
         parts, sources = len(bounds) - 1, len(self.starts) - 1

@@ -50,8 +50,7 @@ def by_delay(wires: Wires) -> Wires:
     """The same edges, those of a source in the order of their delays and then of their targets."""
     if wires.lags is None:
         return wires
-    sources = np.repeat(np.arange(len(wires.starts) - 1), np.diff(wires.starts))
-    order = np.lexsort((wires.targets, wires.lags, sources))
+    order = wires.by_delay()
     weights = wires.weights[order] if wires.weights.size > 1 else wires.weights
     return Wires(wires.starts, wires.targets[order], weights, wires.delay, wires.lags[order])
 
