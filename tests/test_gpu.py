@@ -116,7 +116,8 @@ def run(
     if "remaining" in state:
         state["remaining"] = state["remaining"].round()
     if name == "HodgkinHuxley":
-        state["v"] = state["v"] * 10.0 - 65.0
+        # Gates that are all open take the membrane farther in a step than the solver can follow.
+        state = {n: s.clamp(max=0.4) for n, s in state.items()} | {"v": state["v"] * 10.0 - 65.0}
     state = {n: s.requires_grad_() for n, s in state.items()}
     learned = {n: torch.tensor(float(v), dtype=torch.float64, device=device) for n, v in model.values.items()}
     if per_neuron:
