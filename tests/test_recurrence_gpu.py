@@ -35,8 +35,10 @@ def _seeded() -> Iterator[None]:
 
 @pytest.fixture
 def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Triton's interpreter on the CPU, outputs that start as NaN, and two rows of a table together."""
+    """Triton's interpreter on the CPU, outputs that start as NaN, two rows of a table and two samples together."""
     interpreted(monkeypatch, op)
+    monkeypatch.setattr(gpu, "_PROGRAMS", 1)
+    monkeypatch.setattr(gpu, "_MOST_SAMPLES", 2)
     monkeypatch.setattr(gpu, "_TOGETHER", {"forward": 2, "backward": 2})
 
 
@@ -47,7 +49,7 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
 class TestInterpreted:
     @pytest.mark.parametrize(
         ("steps", "batch", "size", "dtype"),
-        [(1, 1, 1, torch.float64), (6, 2, 5, torch.float64), (4, 1, 33, torch.float32)],
+        [(1, 1, 1, torch.float64), (6, 3, 5, torch.float64), (4, 1, 33, torch.float32)],
     )
     def test_sizes(self, steps: int, batch: int, size: int, dtype: torch.dtype) -> None:
         layer = layer_of(lif(), size, dtype, spread=2 / size**0.5)
@@ -116,7 +118,7 @@ def source(direction: str, dtype: torch.dtype) -> tuple[str, dict[str, str]]:
     kinds = {"u8": plan.conditions, "fp64": {n for n in names if n.startswith(ADJOINT + CONSTANT)}}
     pointers = {n: next((k for k, those in kinds.items() if n in those), real) for n in names}
     own = {"x": real, "first": real} if direction == "forward" else {}
-    own |= {"table": real, "places": "i32", "numbers": real}
+    own |= {"table": real, **({"places": "i32"} if direction == "forward" else {}), "numbers": real}
     return text, {n: f"*{k}" for n, k in own.items()} | {f"{identifier(n)}_all": f"*{k}" for n, k in pointers.items()}
 
 
@@ -150,10 +152,13 @@ def test_compiles_for_a_card(
     function = getattr(cache.load_for_triton(text, False), direction)
     number, fixed = ("constexpr", {"batch": 1, "size": 1}) if size == 1 else ("i32", {})
     signature = {"steps": "i32", "batch": number, "size": number, **pointers}
-    signature |= {"block": "constexpr", "together": "constexpr"}
-    constants = {**fixed, "block": block, "together": gpu._TOGETHER[direction]}
+    signature |= dict.fromkeys(("block", "samples", "together"), "constexpr")
+    samples = gpu.samples_of(128) if direction == "backward" else 1
+    constants = {**fixed, "block": block, "samples": samples, "together": gpu._TOGETHER[direction]}
+    # What a launch finds out about its arguments.
+    aligned = [k for k, n in enumerate(signature) if "*" in signature[n] or (n == "size" and size % 16 == 0)]
     made = build(
-        ASTSource(function, signature, constexprs=constants),
+        ASTSource(function, signature, constexprs=constants, attrs={(k,): [["tt.divisibility", 16]] for k in aligned}),
         target=GPUTarget("cuda", 90, 32),
         options={"num_warps": warps, "enable_fp_fusion": True},
     ).asm
@@ -161,10 +166,12 @@ def test_compiles_for_a_card(
     ptx = str(made["ptx"])
     assert "approx" not in ptx
     body = ptx[: ptx.index(".section")] if ".section" in ptx else ptx
-    # All have written the list before any reads it; then place, number and row of the table, with no waiting between.
+    # All have written what any reads; then (place,) number and row of the table, with no waiting between.
     kinds = {"st.global": "S", "bar.sync": "B", "ld.global": "L"}
     order = "".join(kinds[k] for k in re.findall(r"(?:st|ld)\.global|bar\.sync", body))
-    assert "SB" + "L" * 3 * gpu._TOGETHER[direction] in order
+    assert "SB" + "L" * (3 if direction == "forward" else 2) * gpu._TOGETHER[direction] in order, order
+    if size % 16 == 0:
+        assert len(re.findall(r"ld\.global\S*v4\.b32", body)) >= gpu._TOGETHER[direction]
     assert f"fma.rn.{'f32' if dtype == torch.float32 else 'f64'}" in body
 
 

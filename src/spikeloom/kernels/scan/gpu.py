@@ -208,11 +208,14 @@ def indented(depth: int, lines: Sequence[str]) -> list[str]:
 class Parts:
     """The parts of a kernel: what is loaded, computed, stored and passed on to the next step.
 
-    Constants that are not one number lie at ``constants_at``, a variable of the kernel as ``lanes`` and ``live`` are.
+    Constants that are not one number lie at ``constants_at``, a variable of the kernel as ``lanes`` and ``live`` are;
+    all of these have the ``shape``.
     """
 
-    def __init__(self, graph: Graph, kinds: Kinds, precision: str, constants_at: str = "lanes") -> None:
-        self.graph, self.kinds, self.constants_at = graph, kinds, constants_at
+    def __init__(
+        self, graph: Graph, kinds: Kinds, precision: str, constants_at: str = "lanes", shape: str = "(block,)"
+    ) -> None:
+        self.graph, self.kinds, self.constants_at, self.shape = graph, kinds, constants_at, shape
         self.dtype = _DTYPE[precision]
         constants = [n for n in graph.inputs if n.startswith(CONSTANT)]
         self.numbers = [n for n in constants if n in kinds.shared]
@@ -224,7 +227,7 @@ class Parts:
     def before(self) -> list[str]:
         """Loads ahead of the loop over time."""
         # Blocks of one value each, as the interpreter cannot combine conditions on numbers and on blocks.
-        lines = [f"{identifier(n)} = tl.broadcast_to(tl.load({identifier(n)}_all), (block,))" for n in self.numbers]
+        lines = [f"{identifier(n)} = tl.broadcast_to(tl.load({identifier(n)}_all), {self.shape})" for n in self.numbers]
         places = [*((n, n, self.constants_at) for n in self.lanes), *((n, _carrier(n), "lanes") for n in self.carried)]
         for name, variable, at in places:
             lines.append(f"{identifier(variable)} = tl.load({identifier(name)}_all + {at}, mask=inside, other=0.0)")
