@@ -4,11 +4,12 @@
 
 LIF forward and backward in float32 and bfloat16: ``kernels`` is the two kernels on buffers that are there, ``call`` a
 whole ``sl.scan`` with its gradient; the floor is the bytes that the kernels read and write, each once, at the bandwidth
-that a large copy reaches in the same run. SpikingJelly's neuron stands beside them, with each of its backends for whole
-sequences that is installed. A recurrent layer: all steps in one kernel, and step by step; its floor is the three dense
-products over all steps at once.
+that a large copy reaches in the same run. SpikingJelly's neuron stands beside them, with the backend that it chooses
+itself. A recurrent layer: all steps in one kernel, and step by step; its floor is the three dense products over all
+steps at once.
 
-Medians of interleaved rounds by CUDA events. Without a card it measures nothing and exits with an error.
+``graph`` is what stands before it, recorded in a CUDA graph and played again: without the time that Python and launches
+take. Medians of interleaved rounds by CUDA events. Without a card it measures nothing and exits with an error.
 """
 
 from __future__ import annotations
@@ -106,26 +107,50 @@ def call(x: torch.Tensor, grad: torch.Tensor) -> None:
     torch.autograd.grad(result.spikes, x, grad)
 
 
+def recorded(run: Run) -> Run:
+    """``run`` played from a CUDA graph."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run()
+    return graph.replay
+
+
+def with_graphs(runs: Mapping[str, Run]) -> dict[str, Run]:
+    """Each as it is and recorded; says where it cannot be."""
+    found: dict[str, Run] = {}
+    for name, run in runs.items():
+        found[name] = run
+        try:
+            found[f"{name}, graph"] = recorded(run)
+        except Exception as error:  # whatever a framework that cannot be recorded raises
+            print(f"  {name}: not recorded ({type(error).__name__}: {str(error)[:60]})")
+    return found
+
+
 def peers(x: torch.Tensor, grad: torch.Tensor) -> dict[str, Run]:
-    """SpikingJelly's backends that run here on these data; says why one does not."""
+    """SpikingJelly on these data, where it is installed; says why it does not run."""
     try:
         neuron = importlib.import_module("spikingjelly.activation_based.neuron")
     except ImportError:
         return {}
-    found: dict[str, Run] = {}
-    for backend in ("torch", "cupy", "triton"):
+    node = neuron.LIFNode(decay_input=False, v_reset=None, detach_reset=True, step_mode="m")
 
-        def run(backend: str = backend) -> None:
-            node = neuron.LIFNode(decay_input=False, v_reset=None, detach_reset=True, step_mode="m", backend=backend)
-            torch.autograd.grad(node(x), x, grad)
+    def run() -> None:
+        node.reset()
+        torch.autograd.grad(node(x), x, grad)
 
-        try:
-            run()
-        except Exception as error:  # whatever a backend that is not there raises
-            print(f"  spikingjelly {backend}: not measured ({type(error).__name__}: {str(error)[:60]})")
-        else:
-            found[f"spikingjelly {backend}"] = run
-    return found
+    try:
+        run()
+    except Exception as error:  # whatever a backend that is not there raises
+        print(f"  spikingjelly: not measured ({type(error).__name__}: {str(error)[:60]})")
+        return {}
+    return {"spikingjelly": run}
 
 
 def measure_scan(bandwidth: float, repeats: int) -> None:
@@ -140,7 +165,7 @@ def measure_scan(bandwidth: float, repeats: int) -> None:
             kernels = Kernels(found, plan, x.flatten(1), shape[0])
             print(f"LIF {shape}, {str(dtype).removeprefix('torch.')}: floor {floor:.4f} ms")
             runs = {"kernels": kernels.run, "call": lambda leaf=leaf, grad=grad: call(leaf, grad), **peers(leaf, grad)}
-            show(medians_ms(runs, repeats), floor)
+            show(medians_ms(with_graphs(runs), repeats), floor)
 
 
 def recurrent_runs(shape: tuple[int, int, int]) -> dict[str, Run]:
@@ -160,14 +185,22 @@ def recurrent_runs(shape: tuple[int, int, int]) -> dict[str, Run]:
     def train(chosen: sl.nn.Recurrent) -> None:
         torch.autograd.grad(chosen(x)[0], (x, chosen.weight), grad)
 
-    return {"floor": floor, "one kernel": lambda: train(layer), "by steps": lambda: train(loop)}
+    def forward() -> None:
+        with torch.no_grad():
+            layer(x)
+
+    return {
+        "floor": floor, "one kernel": lambda: train(layer), "its forward pass": forward, "by steps": lambda: train(loop)
+    }  # fmt: skip
 
 
 def measure_recurrence(repeats: int) -> None:
     """Print times and ratios of recurrent layers."""
     for shape in RECURRENT:
         sl.last_kernels()
-        times = medians_ms(recurrent_runs(shape), max(repeats // 5, 3))
+        runs = recurrent_runs(shape)
+        recorded_ones = with_graphs({name: run for name, run in runs.items() if name not in ("floor", "by steps")})
+        times = medians_ms({**recorded_ones, **runs}, max(repeats // 5, 3))
         kernels = sl.last_kernels()
         assert "recurrence/gpu/LIF/forward" in kernels, kernels
         floor = times.pop("floor")
@@ -187,6 +220,7 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("scan_gpu: no CUDA device here, nothing measured")
     bandwidth = copy_bandwidth(repeats)
+    torch.backends.cuda.matmul.allow_tf32 = False
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}: a copy moves {bandwidth / 1e6:.0f} GB/s")
     measure_scan(bandwidth, repeats)
     measure_recurrence(repeats)

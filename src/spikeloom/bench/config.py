@@ -98,6 +98,8 @@ class TrainConfig(TurnsConfig):
     """An interpreter that has Spyx, which needs JAX; empty: this one, if it has."""
     batch: int = 0
     """Batch size at most, for a trial; 0: as each workload has it."""
+    gpu: bool = False
+    """Whether all compute on a CUDA device: as they come, and recorded in a CUDA graph."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -53,7 +53,7 @@ def training_rows(found: Mapping[str, Any]) -> list[Row]:
     walls = {label: row["wall_s"] for label, row in rows.items()}
     floor = fastest({label: wall for label, wall in walls.items() if label.startswith("floor")})
     # The loop in torch is no peer: it is what they are held against.
-    peer = fastest({label: wall for label, wall in walls.items() if label in TRAINING_PEERS})
+    peer = fastest({label: wall for label, wall in walls.items() if label.startswith(tuple(TRAINING_PEERS))})
     table: list[Row] = []
     for label, row in rows.items():
         ratios = [f"{middle_ratio(walls[label], walls[base]):.2f}" if base else "" for base in (floor, peer)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ OURS, REFERENCE = "spikeloom", "loop in torch"
 # Spyx compares the membrane of the step before with the threshold: it is held against a loop of its own equations.
 SPYX, EQUATIONS = "Spyx (own dynamics)", "loop of Spyx's equations"
 _AGAINST, _KINDS = {SPYX: EQUATIONS, EQUATIONS: EQUATIONS}, {SPYX: ("neurons", "mlp")}
+RECORDED = ", CUDA graph"  # the label of a contender whose calls are recorded
 PEERS = {"snnTorch": "snntorch", "SpikingJelly": "spikingjelly", "Norse": "norse", "Sinabs": "sinabs", SPYX: "spyx"}
 # glibc: nothing that is freed goes back to the system. Page faults else take half of the floor's time.
 _OTHER_NUMBERS = "Was the code changed while it ran, or do interpreters have different versions of NumPy?"
@@ -33,7 +35,7 @@ def interpreters(config: TrainConfig) -> dict[str, str]:
     """The interpreter of each peer that is there. Raises :class:`BenchError` where one is given and has none."""
     found: dict[str, str] = {}
     torch = [peer for peer in PEERS if peer != SPYX]
-    for given, peers in ((config.peers, torch), (config.jax, [SPYX])):
+    for given, peers in ((config.peers, torch), (config.jax, [] if config.gpu else [SPYX])):
         python = given or sys.executable
         there = {peer: python for peer in peers if has_module(python, PEERS[peer])}
         if given and not there:
@@ -46,9 +48,11 @@ def interpreters(config: TrainConfig) -> dict[str, str]:
 def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -> dict[str, Any]:
     """Compare, then measure: rounds, first call, and memory of every contender whose spikes and gradients are right.
 
-    Raises :class:`BenchError` where spikeloom's own are not.
+    Raises :class:`BenchError` where spikeloom's own are not, or where there is no card that is asked for.
     """
-    spec = {**dataclasses.asdict(task), "threads": config.threads, "seconds": config.seconds}
+    if config.gpu and not importlib.import_module("torch").cuda.is_available():
+        raise BenchError("--gpu needs a CUDA device", got="none that torch can use", mend="Leave it out for the CPU.")
+    spec = {**dataclasses.asdict(task), "threads": config.threads, "seconds": config.seconds, "gpu": config.gpu}
     if config.batch:
         spec["batch"] = min(config.batch, task.batch)
     names = {OURS: "spikeloom_training", REFERENCE: "reference_training"}
@@ -59,12 +63,16 @@ def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -
             raise BenchError(f"{task.name}: {label} {why}", mend="Nothing is measured.")
     wanted = {f"floor, {kind}": ("floor_training", {**spec, "floor": kind}) for kind in floors(task)}
     wanted |= {label: (name, spec) for label, name in names.items() if label not in {**refused, **failed}}
+    if config.gpu:
+        wanted |= {label + RECORDED: (name, {**own, "recorded": True}) for label, (name, own) in wanted.items()}
+        peers = {**peers, **{peer + RECORDED: python for peer, python in peers.items()}}
     rows, lost, busy = measured(task.name, wanted, peers, config, say)
     for label, row in rows.items():
         say(f"{task.name}: memory of {label}")
         row["memory_mib"] = memory(label, *wanted[label], python=peers.get(label, ""))
     return {
         "batch": spec["batch"],
+        "gpu": rows[OURS]["card"] if config.gpu and OURS in rows else "",
         "contenders": rows,
         "refused": refused,
         "failed": failed | lost,
@@ -82,6 +90,7 @@ def measured(
     of one call above net and input, once all is compiled.
     """
     rows: dict[str, Any] = {}
+    refused: dict[str, str] = {}
     with contextlib.ExitStack() as stack:
         started: list[tuple[Contender, dict[str, Any]]] = []
         for label, (name, spec) in wanted.items():
@@ -90,7 +99,13 @@ def measured(
             own = {"OMP_NUM_THREADS": str(spec["threads"]), **({"SPIKELOOM_CACHE": cache} if cache else {})}
             own |= _KEEP if how.keep_memory else {}
             contender = stack.enter_context(Contender(label, name, spec, python=peers.get(label, ""), env=own))
-            took = contender.ask("first")["first"]
+            try:
+                took = contender.ask("first")["first"]
+            except BenchError as error:
+                if not label.endswith(RECORDED):
+                    raise
+                refused[label] = str(error)  # not every framework can be recorded
+                continue
             contender.ask("fresh")
             before = contender.ask("reset")["resident"]
             contender.ask("first")
@@ -103,7 +118,7 @@ def measured(
             if contender.label in turns:
                 rows[contender.label] = _row(contender, turns[contender.label]) | facts
     others = [turn["others"] for answers in turns.values() for turn in answers if turn["others"] is not None]
-    return rows, lost, round(sum(others) / len(others), 2) if others else None
+    return rows, refused | lost, round(sum(others) / len(others), 2) if others else None
 
 
 def memory(label: str, name: str, spec: Mapping[str, Any], python: str = "") -> float | None:
@@ -166,6 +181,7 @@ def _row(contender: Contender, turns: Sequence[Mapping[str, Any]]) -> dict[str, 
         "compile_s": contender.facts["compile"],
         "import_s": contender.facts["import"],
         "versions": contender.facts["versions"],
+        "card": contender.facts.get("card", ""),
         **{name: dense[name] for name in dense if name == "densities"},
     }
 

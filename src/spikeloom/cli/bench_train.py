@@ -40,8 +40,9 @@ def text_of(name: str, found: dict[str, Any]) -> str:
     """One task: its table, and what was left out."""
     task, others = TASKS[name], found["other_work_cores"]
     busy = "" if others is None else f"; other work kept {others:g} cores busy"
+    on = f", on {found['gpu']}" if found["gpu"] else ""
     sizes = "-".join(map(str, task.sizes))
-    lines = [f"{name}: {task.mode}, {sizes}, T={task.steps}, batch {found['batch']}{busy}"]
+    lines = [f"{name}: {task.mode}, {sizes}, T={task.steps}, batch {found['batch']}{on}{busy}"]
     lines += [text_table(TRAINING_HEAD, training_rows(found))]
     lines += [f"no figures: {label} {why}" for label, why in found["refused"].items()]
     lines += [f"no figures: {why}" for why in found["failed"].values()]

@@ -138,7 +138,7 @@ def _chart(kind: str, name: str, found: Mapping[str, Any]) -> Model:
     for label, wall in walls.items():
         ratios = [a / b for a, b in zip(wall, walls[floor], strict=True)]
         text = f"{_short(statistics.median(ratios))}   {seconds_text(statistics.median(wall))}"
-        shown.append(Bar(label, ratios, text, label == "spikeloom"))
+        shown.append(Bar(label, ratios, text, label.startswith("spikeloom")))
     limits = [r.limit for r in training(name, found) if "floors" in r.what]
     return bars(shown, "time in floors", "floor", limits[0] if limits else None)
 
@@ -173,6 +173,7 @@ def _note(kind: str, name: str, found: Mapping[str, Any]) -> str:
     task = TASKS[name]
     mode = {"train": "a step of training", "both": "forward and backward pass", "infer": "inference"}[task.mode]
     size = f"{'-'.join(map(str, task.sizes))}, T = {task.steps}, batch {found['batch']}"
+    size += f", on {found['gpu']}" if found.get("gpu") else ""
     floor = "copying what must be moved" if task.kind == "neurons" else "the same layers in torch, without neurons"
     return f"{mode.capitalize()}, {size}. The floor is {floor}.{other}"
 

@@ -15,7 +15,7 @@ class Merged(Frame):
         if self.spec["kind"] == "neurons":
             # Forward reads x and writes spikes and the membrane, backward reads two and writes a gradient: 20 bytes.
             count = self.x.numel() * 5 // 2
-            self.source, self.target = self.torch.rand(count), self.torch.empty(count)
+            self.source, self.target = (make(count, device=self.device) for make in (self.torch.rand, self.torch.empty))
         super().build()
 
     def call(self) -> None:

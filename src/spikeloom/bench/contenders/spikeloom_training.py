@@ -36,7 +36,7 @@ class Spikeloom(Frame):
                 layer = torch.nn.Linear(sizes[k], sizes[k + 1], bias=False)
                 self.parts += [self.filled(layer, k), self.neuron()]
         self.net: Any = sl.nn.Sequential(*self.parts)
-        if self.spec["mode"] == "infer":
+        if self.spec["mode"] == "infer" and self.device.type == "cpu":
             self.net = sl.nn.compile_inference(self.net)
 
     def fresh(self) -> None:
@@ -67,7 +67,7 @@ class Spikeloom(Frame):
         found = super().compared()
         if self.spec["mode"] != "infer":
             spikes = self.of_layers()
-            found |= {f"spikes {len(spikes) - k}": s.numpy() for k, s in enumerate(spikes)}
+            found |= {f"spikes {len(spikes) - k}": s.cpu().numpy() for k, s in enumerate(spikes)}
         return found
 
     def of_layers(self) -> list[Any]:

@@ -9,6 +9,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from .on_card import OnCard, Recorded
+
 DECAY = 0.875
 SIDE = 32
 # Standard deviations of weights: hidden layers are 1 to 5 % dense.
@@ -68,6 +70,7 @@ class Frame:
     """A framework on one workload: it supplies ``lif`` and ``recurrent``.
 
     ``scale`` is what its input must be multiplied by, where its neuron divides by it; ``axis`` is where time is.
+    It lies on a CUDA device where ``spec`` says "gpu".
     """
 
     scale, axis = 1.0, 0
@@ -75,20 +78,20 @@ class Frame:
     def __init__(self, spec: dict[str, Any]) -> None:
         self.torch: Any = importlib.import_module("torch")
         self.spec, data = spec, drawn(spec)
+        self.device = self.torch.device("cuda" if spec.get("gpu") else "cpu")
         self.given = fingerprint(data)
         self.spikes: list[Any] = []
-        self.x = self.layout(self.torch.from_numpy(data["x"]))
+        self.x = self.layout(self.placed(data["x"]))
         if spec["kind"] == "neurons":
             self.x = self.x.mul_(self.scale).requires_grad_()
-            self.grad = self.layout(self.torch.from_numpy(data["grad"]))
+            self.grad = self.layout(self.placed(data["grad"]))
         else:
-            self.labels = self.torch.from_numpy(data["labels"])
+            self.labels = self.placed(data["labels"])
         # The last weights of two nets lead to no neuron.
         last = {"recurrent": 2, "conv": 2}.get(spec["kind"], len(data["weights"]))
         self.scales = [self.scale if k < last else 1.0 for k in range(len(data["weights"]))]
         self.weights = [
-            self.torch.nn.Parameter(self.torch.from_numpy(w) * s)
-            for w, s in zip(data["weights"], self.scales, strict=True)
+            self.torch.nn.Parameter(self.placed(w) * s) for w, s in zip(data["weights"], self.scales, strict=True)
         ]
         self.optimiser: Any = None
         self.fresh()
@@ -97,8 +100,14 @@ class Frame:
         """Be as before the first call: what calls left behind is dropped, but for weights."""
         for weight in self.weights:
             weight.grad = None
-        self.build()
-        self.optimiser = self.torch.optim.Adam(self.weights, lr=1e-5) if self.weights else None
+        with self.device:
+            self.build()
+        how = {"capturable": True} if self.device.type == "cuda" else {}
+        self.optimiser = self.torch.optim.Adam(self.weights, lr=1e-5, **how) if self.weights else None
+
+    def placed(self, array: Any) -> Any:
+        """An array of NumPy as a tensor where all is computed."""
+        return self.torch.from_numpy(array).to(self.device)
 
     def lif(self) -> Callable[[Any], Any]:
         """A function from an input sequence to spikes."""
@@ -180,15 +189,21 @@ class Frame:
             grads = {f"gradient {k}": grad * scale for k, (grad, scale) in enumerate(found)}
         last = len(self.spikes)
         spikes = {f"spikes {last - k}": self.layout(s.detach()) for k, s in enumerate(self.spikes)}
-        return {name: value.numpy() for name, value in {**spikes, **grads}.items()}
+        return {name: value.cpu().numpy() for name, value in {**spikes, **grads}.items()}
 
 
 def started(frame: type[Frame], spec: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], Any]]]:
     """Facts and actions of a contender that uses torch."""
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(spec["threads"])
-    made = frame(spec)
-    return {"given": made.given}, actions(made, spec)
+    torch.backends.cudnn.allow_tf32 = False  # else convolutions of a card have 10 bits, which moves spikes
+    made: Any = frame(spec)
+    facts = {"given": made.given}
+    if not spec.get("gpu"):
+        return facts, actions(made, spec)
+    facts["card"] = torch.cuda.get_device_name()
+    made = (Recorded if spec.get("recorded") else OnCard)(made)
+    return facts, {**actions(made, spec), "reset": made.reset, "memory": made.memory}
 
 
 def actions(made: Any, spec: dict[str, Any]) -> dict[str, Callable[[], Any]]:
