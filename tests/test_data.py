@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import datasets
 
 from spikeloom.data.arrays import Labelled
 from spikeloom.data.augment import random_crops, random_erasures, random_flips, random_shifts, shifted
@@ -24,6 +25,16 @@ def test_digits_are_the_real_images() -> None:
     assert np.array_equal(digits.x * 16, np.round(digits.x * 16))
     # Class counts of the test part of the UCI data set, from its description.
     assert np.bincount(digits.y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_digits_are_those_of_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is read without it, and by it where the file is elsewhere."""
+    counts, labels = datasets.load_digits(return_X_y=True)
+    for _ in range(2):
+        digits = load_digits()
+        assert np.array_equal(digits.x * 16, counts)
+        assert np.array_equal(digits.y, labels)
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
 
 
 def test_digits_split_is_disjoint_complete_and_stratified() -> None:

@@ -8,6 +8,11 @@ accuracy on it is one for known writers.
 
 from __future__ import annotations
 
+import gzip
+import importlib.util
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 
 from .arrays import Labelled
@@ -20,7 +25,18 @@ def load_digits() -> Labelled:
     >>> digits.x.shape, float(digits.x.max()), digits.y[:3]
     ((1797, 64), 1.0, array([0, 1, 2]))
     """
-    from sklearn import datasets  # here, because it takes a second to import
-
-    counts, labels = datasets.load_digits(return_X_y=True)
+    counts, labels = _table()
     return Labelled(np.asarray(counts / 16.0, np.float32), np.asarray(labels, np.int64))
+
+
+def _table() -> Any:
+    """Counts and labels from the file itself, as scikit-learn takes over a second to import."""
+    found = importlib.util.find_spec("sklearn")
+    file = Path((found and found.origin) or "").parent / "datasets" / "data" / "digits.csv.gz"
+    if not file.is_file():  # a release that keeps it elsewhere
+        from sklearn import datasets
+
+        return datasets.load_digits(return_X_y=True)
+    with gzip.open(file, "rt") as lines:
+        table = np.loadtxt(lines, delimiter=",")
+    return table[:, :-1], table[:, -1]
