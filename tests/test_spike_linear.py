@@ -9,7 +9,7 @@ import torch.nn.utils.prune
 import spikeloom as sl
 from spikeloom.kernels.spike_linear import cpu, linear, reference
 from spikeloom.kernels.spike_linear.linear import spike_linear
-from spikeloom.kernels.spike_linear.op import linear_op, pack_op, weight_gradient_op
+from spikeloom.kernels.spike_linear.op import input_gradient_op, linear_op, pack_op, weight_gradient_op
 
 FORWARD, BACKWARD, DENSE = (
     "spike_linear/cpu/Linear/forward", "spike_linear/cpu/Linear/backward", "spike_linear/dense/Linear/forward",
@@ -41,7 +41,7 @@ def within_rounding(found: torch.Tensor, x: torch.Tensor, y: torch.Tensor, start
 def products(x: torch.Tensor, outputs: int, bias: bool = True) -> None:
     weight, start = torch.randn(outputs, x.shape[1]), torch.randn(outputs) * bias
     words, counts = pack_op(x)
-    within_rounding(linear_op(x, words, counts, weight, start if bias else None), x, weight.T, start)
+    within_rounding(linear_op(x, words, counts, weight, start if bias else None, None), x, weight.T, start)
     grad = torch.randn(len(x), outputs)
     by_weight, by_bias = weight_gradient_op(words, counts, grad, x.shape[1])
     within_rounding(by_weight.T, x.T, grad, torch.zeros(1))
@@ -172,14 +172,16 @@ def test_opcheck() -> None:
     x, weight, bias = spikes(70, 65).requires_grad_(), torch.randn(9, 65, requires_grad=True), torch.randn(9)
     torch.library.opcheck(pack_op, (x.detach(),))
     words, counts = pack_op(x.detach())
-    torch.library.opcheck(linear_op, (x, words, counts, weight, bias.requires_grad_()))
+    torch.library.opcheck(linear_op, (x, words, counts, weight, bias.requires_grad_(), None))
+    torch.library.opcheck(linear_op, (x, words, counts, weight, None, words))
     torch.library.opcheck(weight_gradient_op, (words, counts, torch.randn(70, 9), 65))
+    torch.library.opcheck(input_gradient_op, (words, torch.randn(70, 9), weight.detach()))
 
 
 def test_the_operator_runs_in_double_precision_by_reference() -> None:
     x, weight = spikes(70, 65).double(), torch.randn(9, 65, dtype=torch.float64)
     sl.last_kernels()
-    assert torch.equal(linear_op(x, *pack_op(x), weight, None), x @ weight.T)
+    assert torch.equal(linear_op(x, *pack_op(x), weight, None, None), x @ weight.T)
     assert sl.last_kernels() == ["spike_linear/reference/Linear/forward"]
 
 

@@ -12,6 +12,7 @@ not to the neuron.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from abc import ABC, abstractmethod
 from typing import Any
@@ -21,6 +22,9 @@ from .lang import math as m
 
 # (1 + |x|)^-2 integrates to 2, a Gaussian exp(-x²/2) to sqrt(2 pi), and so on: `primitive` is the smooth step
 # whose derivative is `shape`, which finite-difference tests put in the place of the spike.
+
+# Widths at which a tail that merely falls off is not yet rounded to 0, as a Gaussian's is at 39.
+_FAR = 16.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,25 @@ class Surrogate(ABC):
     def derivative(self, u: Any) -> Any:
         """d spike / du at the normalised distance ``u`` to the threshold."""
         return self.shape(u * (1.0 / self.width)) * self.height
+
+    @functools.cached_property
+    def support(self) -> float:
+        """The distance to the threshold from which on the derivative is exactly 0 on both sides; ``inf`` where it only
+        gets small.
+
+        Read off :meth:`shape`, which falls off to both sides. Only below it does a spike have a gradient, so that a
+        linear layer after such neurons forms only that part of its input gradient (docs/decisions/0012).
+
+        >>> Triangle(width=0.5).support, Gaussian().support
+        (0.5, inf)
+        """
+        low, high = 0.0, _FAR
+        if self.shape(high) != 0.0 or self.shape(-high) != 0.0:
+            return math.inf
+        while (middle := 0.5 * (low + high)) not in (low, high):
+            inside = self.shape(middle) != 0.0 or self.shape(-middle) != 0.0
+            low, high = (middle, high) if inside else (low, middle)
+        return high * self.width
 
     def smooth(self, u: Any) -> Any:
         """A smooth step whose derivative is :meth:`derivative`."""

@@ -19,7 +19,7 @@ from ..units import one
 from .step import step_function
 
 STATE, STREAM, CONSTANT = "s.", "x.", "c"
-NEXT, SHOWN, SPIKE, SLOPE, DISTANCE = "next.", "shown.", "spike", "slope", "u"
+NEXT, SHOWN, SPIKE, SLOPE, DISTANCE, NEEDED = "next.", "shown.", "spike", "slope", "u", "needed"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from ..errors import ModelError, ShapeError
 from ..models.base import NeuronModel
 from .dropout import Dropout
 from .layer import Layer, checked_parts, checked_sequence, over_time, run_inner
+from .needed import marking
 from .state import State
 
 _WHOLE_CHANNELS = (torch.nn.Dropout1d, torch.nn.Dropout2d, torch.nn.Dropout3d)
@@ -22,6 +23,10 @@ class Sequential(Layer):
     A torch module is called once on ``T * B`` samples (batch norm so averages over time and batch). A
     ``torch.nn.Dropout`` becomes :class:`Dropout`, which keeps one mask over time. The state is a :class:`State`
     with one part per stateful layer, named by its place.
+
+    On the CPU a plain ``torch.nn.Linear`` adds up rows of weights where its input is sparse spikes. Straight after a
+    :class:`Neuron` whose surrogate is zero far from the threshold, it forms the gradients of only those spikes for
+    which it is not zero; the other gradients are as they would be.
 
     >>> import spikeloom as sl
     >>> net = Sequential(torch.nn.Linear(4, 3), sl.nn.Neuron(sl.LIF()), torch.nn.Linear(3, 2), sl.nn.Neuron(sl.LI()))
@@ -40,12 +45,14 @@ class Sequential(Layer):
         # Not named_children(), which passes over the second use of a module that is shared.
         modules = {name: module for name, module in self._modules.items() if module is not None}
         checked_parts(state, [n for n, module in modules.items() if isinstance(module, Layer)], "Sequential")
-        new: dict[str, Any] = {}
-        for name, module in modules.items():
+        new, needed = dict[str, Any](), None
+        for (name, module), following in zip(modules.items(), [*list(modules.values())[1:], None], strict=True):
             if isinstance(module, Layer):
-                x, new[name] = run_inner(name, module, x, None if state is None else state[name])
+                call = marking(module, following, x)
+                x, new[name] = run_inner(name, call or module, x, None if state is None else state[name])
+                needed = call.needed_of(x) if call else None
             else:
-                x = over_time(module, x)
+                x, needed = over_time(module, x, needed), None
         return x, State(new)
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -53,7 +53,7 @@ def checked_parts(state: Any, expected: Sequence[str], layer: str) -> None:
         raise StateError(f"{layer}: a state of another net", got=sorted(state), expected=sorted(expected), mend=mend)
 
 
-def run_inner(name: str, layer: torch.nn.Module, x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
+def run_inner(name: str, layer: Callable[..., Any], x: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
     """Call the inner ``layer``; an error from inside says where, by the names of :meth:`named_modules`."""
     try:
         return layer(x, state)
@@ -64,15 +64,15 @@ def run_inner(name: str, layer: torch.nn.Module, x: torch.Tensor, state: Any) ->
         raise type(error)(what, got=error.got, expected=error.expected, mend=error.mend) from None
 
 
-def over_time(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
+def over_time(module: torch.nn.Module, x: torch.Tensor, needed: torch.Tensor | None = None) -> torch.Tensor:
     """A module without state, called once on ``T * B`` samples; batch norm so averages over time and batch.
 
     An input that is one image repeated, as ``encode.direct`` makes it, goes through a plain map once, and the result is
-    repeated in its place.
+    repeated in its place. ``needed``, of as many bytes, may say where the gradient of ``x`` has an effect.
     """
     repeated = repeats(module, x)
     try:
-        y = _called(module, x[0] if repeated else x.flatten(0, 1))
+        y = _called(module, x[0]) if repeated else _called(module, x.flatten(0, 1), needed)
         if isinstance(y, torch.Tensor):
             return y.expand(x.shape[0], *y.shape) if repeated else y.unflatten(0, x.shape[:2])
     except RuntimeError as error:
@@ -85,10 +85,12 @@ def over_time(module: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     raise ModelError(f"{type(module).__name__} returns no tensor", got=type(y).__name__, mend=mend)
 
 
-def _called(module: torch.nn.Module, x: torch.Tensor) -> object:
+def _called(module: torch.nn.Module, x: torch.Tensor, needed: torch.Tensor | None = None) -> object:
     """``module(x)``; a plain linear map or convolution makes use of sparse spikes, a plain average needs no input."""
     if plain_linear(module, x):
-        y = spike_linear(x.reshape(-1, x.shape[-1]), module.weight, module.bias)  # type: ignore[reportArgumentType]
+        size = x.shape[-1]
+        marks = None if needed is None else needed.reshape(-1, size)
+        y = spike_linear(x.reshape(-1, size), module.weight, module.bias, marks)  # type: ignore[reportArgumentType]
         return y.unflatten(0, x.shape[:-1])
     sides = plain_conv(module, x)
     if sides is not None:

@@ -13,7 +13,7 @@ from ...lang.graph import Graph
 from ..backends import note_kernel
 from ..memory import uninitialised
 from ..operators import LIBRARY, no_second_derivative, operator
-from ..program import NEXT, SHOWN, SPIKE, STATE, STREAM, constants_of
+from ..program import NEEDED, NEXT, SHOWN, SPIKE, STATE, STREAM, constants_of
 from .plan import ADJOINT, Plan, forward_plan, training_plan
 
 Tensors = list[torch.Tensor]
@@ -31,6 +31,7 @@ class Layout:
         self.recorded = tuple(r for r in recorded.split(",") if r)
         self.rows = [*([SPIKE] if SPIKE in step.outputs else []), *(SHOWN + r for r in self.recorded)]
         self.finals = [NEXT + n[len(STATE) :] for n in self.states]
+        self.marks = [NEEDED] if NEEDED in step.outputs else []
         self.training = bool(wanted)
         flags = list(wanted) or [False] * (len(self.streams) + len(self.constants))
         self.wanted_streams = [n for n, w in zip(self.streams, flags, strict=False) if w]
@@ -60,14 +61,14 @@ def _scan(
     text: str, recorded: str, wanted: Sequence[bool], label: str, backend: str, strict: bool,
 ) -> list[torch.Tensor]:  # fmt: skip
     """Streams ``[T, M]``, states ``[M]``, constants ``[1]`` or ``[N]`` with M a multiple of N; ``wanted`` flags the
-    streams and constants that need gradients (empty: no gradients). Returns rows, final states, saved rows; spikes
-    have the first stream's type, all else the states'."""
+    streams and constants that need gradients (empty: no gradients). Returns rows, final states, saved rows, and bytes
+    where the text says ``needed``; spikes have the first stream's type, all else the states'."""
     layout = layout_of(text, recorded, wanted)
     outputs = _allocate(layout, streams[0], states, empty)
     for final, initial in zip(outputs[len(layout.rows) :], states, strict=False):
         final.copy_(initial)
     width = states[0].numel()
-    names = [*layout.streams, *layout.constants, *layout.rows, *layout.finals, *layout.saved]
+    names = [*layout.streams, *layout.constants, *layout.rows, *layout.finals, *layout.saved, *layout.marks]
     inputs = [*(contiguous(x) for x in streams), *(_per_lane(c, width) for c in constants)]
     arrays = dict(zip(names, [*inputs, *outputs], strict=True))
     kernels = _implementation(backend)
@@ -87,6 +88,7 @@ def _allocate(layout: Layout, stream: torch.Tensor, states: Sequence[torch.Tenso
     rows = [make(states[0], stream.shape, stream.dtype if n == SPIKE else None) for n in layout.rows]
     finals = [make(s, s.shape) for s in states]
     kinds = [torch.uint8 if n in layout.plan.conditions else states[0].dtype for n in layout.saved]
+    kinds += [torch.uint8 for _ in layout.marks]
     return [*rows, *finals, *(make(states[0], stream.shape, kind) for kind in kinds)]
 
 
@@ -173,7 +175,7 @@ class _Scan(torch.autograd.Function):
         outputs = _below_autograd(streams, tensors[counts[0] : split], constants, *how)
         kept = [x for n, x in zip(layout.streams, streams, strict=True) if n in layout.needed_streams]
         differentiable = len(layout.rows) + len(layout.finals)
-        ctx.save_for_backward(*outputs[differentiable:], *kept, *constants)
+        ctx.save_for_backward(*outputs[differentiable : differentiable + len(layout.saved)], *kept, *constants)
         ctx.mark_non_differentiable(*outputs[differentiable:])
         ctx.set_materialize_grads(False)  # or each saved row would get a gradient of zeros, as large as itself
         ctx.how, ctx.steps = how, streams[0].shape[0]

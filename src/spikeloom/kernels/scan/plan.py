@@ -16,7 +16,7 @@ from ...lang.canonical import canonical
 from ...lang.evaluate import evaluate
 from ...lang.expr import Expr, symbol, topological
 from ...lang.graph import Graph
-from ..program import DISTANCE, NEXT, SHOWN, SLOPE, SPIKE, STATE, STREAM, constants_of
+from ..program import DISTANCE, NEEDED, NEXT, SHOWN, SLOPE, SPIKE, STATE, STREAM, constants_of
 
 SAVED, ADJOINT = "save.", "g."
 
@@ -29,7 +29,8 @@ _COST_VALUE, _COST_STREAM, _COST_CONDITION = 2.0, 1.5, 0.5
 class Plan:
     """The two steps of a scan over named arrays.
 
-    ``forward`` outputs ``next.*``, ``spike``, the recorded ``shown.*`` and ``save.*``; ``backward`` takes
+    ``forward`` outputs ``next.*``, ``spike``, the recorded ``shown.*``, ``save.*`` and, where the step's text has it,
+    ``needed``; ``conditions`` names those that are bytes. ``backward`` takes
     ``save.*``, the streams it still needs, the constants and the adjoints ``g.*`` of forward's outputs, and gives
     the adjoints of states, wanted streams and wanted constants.
     """
@@ -48,7 +49,7 @@ class Plan:
 def forward_plan(text: str, recorded: tuple[str, ...]) -> Plan:
     """A plan that saves nothing, for runs without gradients."""
     step = Graph.parse(text)
-    return Plan(_forward(step, recorded, {}), Graph((), {}), frozenset())
+    return Plan(_forward(step, recorded, {}), Graph((), {}), _marks(step))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -58,14 +59,7 @@ def training_plan(text: str, recorded: tuple[str, ...], streams: tuple[bool, ...
     wanted = [n for n in step.inputs if n.startswith(STATE)]
     wanted += [n for n, w in zip(_named(step, STREAM), streams, strict=True) if w]
     wanted += [n for n, w in zip(constants_of(step), constants, strict=True) if w]
-    seeds = [(step.outputs[n], symbol(ADJOINT + n)) for n in _differentiable(step, recorded)]
-    leaves = [symbol(n) for n in step.inputs]
-    shared = canonical([*(e for e, _ in seeds), *step.outputs.values()])
-    heads, everything = shared[: len(seeds)], shared[len(seeds) :]
-    pairs = [(head, seed) for head, (_, seed) in zip(heads, seeds, strict=True)]
-    adjoints = gradient(pairs, [leaf for leaf in leaves if leaf.data in wanted], _surrogate(step))
-    merged = canonical([*everything, *adjoints])
-    primal, adjoint = merged[: len(everything)], merged[len(everything) :]
+    primal, adjoint = adjoints_of(step, recorded, wanted)
     cut = _values_to_save(adjoint)
     names = {id(e): f"{SAVED}{k}" for k, e in enumerate(cut)}
     forward = _forward(
@@ -77,7 +71,23 @@ def training_plan(text: str, recorded: tuple[str, ...], streams: tuple[bool, ...
     # `wanted` in the order of the step's inputs, which is how the leaves were listed.
     ordered = [n for n in step.inputs if n in wanted]
     backward = Graph.make({ADJOINT + n: e for n, e in zip(ordered, lowered, strict=True)})
-    return Plan(forward, backward, frozenset(names[id(e)] for e in cut if e.boolean))
+    return Plan(forward, backward, _marks(step) | {names[id(e)] for e in cut if e.boolean})
+
+
+def adjoints_of(step: Graph, recorded: Sequence[str], wanted: Sequence[str]) -> tuple[list[Expr], list[Expr]]:
+    """The step's outputs, and the adjoints of its ``wanted`` inputs, over the same nodes."""
+    seeds = [(step.outputs[n], symbol(ADJOINT + n)) for n in _differentiable(step, recorded)]
+    leaves = [symbol(n) for n in step.inputs]
+    shared = canonical([*(e for e, _ in seeds), *step.outputs.values()])
+    heads, everything = shared[: len(seeds)], shared[len(seeds) :]
+    pairs = [(head, seed) for head, (_, seed) in zip(heads, seeds, strict=True)]
+    adjoints = gradient(pairs, [leaf for leaf in leaves if leaf.data in wanted], _surrogate(step))
+    merged = canonical([*everything, *adjoints])
+    return merged[: len(everything)], merged[len(everything) :]
+
+
+def _marks(step: Graph) -> frozenset[str]:
+    return frozenset({NEEDED} & set(step.outputs))
 
 
 def _named(step: Graph, prefix: str) -> list[str]:
@@ -97,7 +107,7 @@ def _surrogate(step: Graph):
 
 
 def _forward(step: Graph, recorded: Sequence[str], saved: Mapping[str, Expr]) -> Graph:
-    kept = {n: e for n, e in step.outputs.items() if n.startswith(NEXT) or n == SPIKE}
+    kept = {n: e for n, e in step.outputs.items() if n.startswith(NEXT) or n in (SPIKE, NEEDED)}
     kept |= {SHOWN + r: step.outputs[SHOWN + r] for r in recorded}
     made = Graph.make({**kept, **saved})
     return Graph(tuple(n for n in step.inputs if n != DISTANCE), made.outputs)

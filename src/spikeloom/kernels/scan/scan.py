@@ -19,6 +19,7 @@ from .. import prepare, random
 from ..backends import choose, note_kernel
 from ..program import CONSTANT, SHOWN, SPIKE, STREAM, Program, program
 from . import reference
+from .needed import with_needed
 from .op import scan_op
 
 Tensors = Mapping[str, torch.Tensor]
@@ -26,17 +27,21 @@ Tensors = Mapping[str, torch.Tensor]
 
 @dataclasses.dataclass(frozen=True)
 class ScanResult:
-    """``spikes`` ``[T, B, ...]`` (None for a model that never fires), recorded ``states``, and the ``final`` ones."""
+    """``spikes`` ``[T, B, ...]`` (None for a model that never fires), recorded ``states``, and the ``final`` ones.
+
+    ``needed`` ``[T, M]`` (None unless asked for and known): bytes, 0 where the gradient of the spike has no effect.
+    """
 
     spikes: torch.Tensor | None
     states: dict[str, torch.Tensor]
     final: dict[str, torch.Tensor]
+    needed: torch.Tensor | None = None
 
 
 def scan(
     model: NeuronModel, streams: Tensors, state: Tensors | None = None, *, learned: Tensors | None = None,
     solver: Solver | None = None, surrogate: Surrogate | None = None, dt: float | Quantity = 1.0,
-    record: Sequence[str] = (), seed: int | None = None, first_step: int = 0,
+    record: Sequence[str] = (), seed: int | None = None, first_step: int = 0, mark_needed: bool = False,
 ) -> ScanResult:  # fmt: skip
     """Advance ``model`` over ``streams`` ``[T, B, ...]``, named like an input (held) or a state or port (arrives).
 
@@ -46,6 +51,9 @@ def scan(
 
     A stochastic model's random numbers depend on ``seed`` (default: drawn from torch's generator), the number of the
     step counted from ``first_step``, and the neuron's place in ``[B, ...]``, and on nothing else.
+
+    ``mark_needed`` asks for the result's ``needed``, which the CPU's kernels give for a surrogate of finite
+    :attr:`~spikeloom.surrogates.Surrogate.support` where gradients are wanted.
 
     Raises ShapeError, StateError, ParameterError or NonFiniteError where the data do not fit.
 
@@ -76,7 +84,9 @@ def scan(
         result = _on_reference(found, streams, ordered, constants, record)
         note_kernel(f"scan/reference/{label}/forward")
     else:
-        result = _on_kernels(found, streams, ordered, constants, record, (label, str(choice.name), choice.strict))
+        marked = mark_needed and choice.name == "cpu" and chosen.support < math.inf
+        how = label, str(choice.name), choice.strict, marked
+        result = _on_kernels(found, streams, ordered, constants, record, how)
     check_finite(model, result.final)
     return result
 
@@ -191,9 +201,9 @@ def _on_reference(
 
 def _on_kernels(
     found: Program, streams: Tensors, initial: Tensors, constants: Sequence[torch.Tensor], record: Sequence[str],
-    how: tuple[str, str, bool],
+    how: tuple[str, str, bool, bool],
 ) -> ScanResult:  # fmt: skip
-    label, backend, strict = how
+    label, backend, strict, marked = how
     dtype = next(iter(initial.values())).dtype
     # The GPU's kernels read half precision as they read float32: a conversion there moves more bytes than they do.
     narrow = {torch.bfloat16, torch.float16} if backend == "gpu" and dtype == torch.float32 else set[torch.dtype]()
@@ -206,10 +216,13 @@ def _on_kernels(
     wanted: list[bool] = []
     if torch.is_grad_enabled() and any(t.requires_grad for t in (*rows_of, *lanes_of, *constants)):
         wanted = [t.requires_grad for t in (*rows_of, *constants)]
-    outputs = scan_op(rows_of, lanes_of, list(constants), found.text, ",".join(record), wanted, label, backend, strict)
+    text = with_needed(found.text) if marked and wanted else None
+    text, marked = (found.text, False) if text is None else (text, True)
+    outputs = scan_op(rows_of, lanes_of, list(constants), text, ",".join(record), wanted, label, backend, strict)
     names = [*([SPIKE] if found.fires else []), *(SHOWN + r for r in record)]
     finals = dict(zip(initial, outputs[len(names) :], strict=False))
-    return _unflattened(dict(zip(names, outputs, strict=False)), finals, next(iter(streams.values())))
+    result = _unflattened(dict(zip(names, outputs, strict=False)), finals, next(iter(streams.values())))
+    return dataclasses.replace(result, needed=outputs[-1]) if marked else result
 
 
 def _flat(x: torch.Tensor, lead: int, initial: Tensors) -> torch.Tensor:

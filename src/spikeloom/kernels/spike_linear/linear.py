@@ -11,20 +11,27 @@ from .op import linear_op, pack_op
 # All measured, on the processor that came off worst; see docs/decisions/0012.
 CROSSOVER = 0.2  # density from which on the dense product is taken
 SMALL_CROSSOVER = 0.1  # the same for few rows or outputs, where packing and arranging weigh more
+NEEDED_CROSSOVER = 0.4  # share of needed input gradients from which on all are formed
 _MANY_ROWS, _MANY_OUTPUTS = 512, 64
 _FEWEST_ROWS = 128  # below, arranging the weights costs about as much as the dense product saves
 _FEWEST_OUTPUTS = 8  # below, the dense product costs no more than to read its input, which the test does too
+_FEWEST_SKIPPED = 64  # outputs below which a single product of the input gradient costs more than it has terms
 _SMALLEST = 2**25  # products in all, below which the calls themselves cost too much
 _MOST_INPUTS = 2**16 - 1  # places are held in 16 bits
 _SAMPLE = 64  # rows that are looked at first
 
 
-def spike_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+def spike_linear(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, needed: torch.Tensor | None = None
+) -> torch.Tensor:
     """``y = x W^T + b`` for ``x`` of shape ``[R, N]``, weights ``[O, N]`` and bias ``[O]`` or None; float32.
 
     On the CPU, where ``x`` holds only 0 and 1 and few enough ones (:func:`crossover`), rows of ``W^T`` are added up
     in the order of the inputs, so that the result does not depend on the number of threads; it is that of the dense
     product to rounding (an infinite weight counts only where there is a spike). Anything else is the dense product.
+
+    ``needed``, bytes of shape ``[R, N]``, says where the gradient of ``x`` has any effect. Where few are set
+    (:func:`skips`), the others are not computed and come out as 0.
 
     >>> x, weight = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[1.0, 2.0, 4.0]])
     >>> spike_linear(x, weight, None).tolist()
@@ -35,7 +42,9 @@ def spike_linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | Non
         packed = _packed(x.detach(), crossover(x.shape[0], x.shape[1], weight.shape[0]))
     if packed is None:
         return torch.nn.functional.linear(x, weight, bias)
-    return linear_op(x, *packed, weight, bias)
+    if needed is not None:
+        needed = _few(needed, *weight.shape)
+    return linear_op(x, *packed, weight, bias, needed)
 
 
 def crossover(rows: int, inputs: int, outputs: int) -> float:
@@ -47,6 +56,23 @@ def crossover(rows: int, inputs: int, outputs: int) -> float:
     if rows < _FEWEST_ROWS or outputs < _FEWEST_OUTPUTS or inputs > _MOST_INPUTS or rows * inputs * outputs < _SMALLEST:
         return 0.0
     return CROSSOVER if rows >= _MANY_ROWS and outputs >= _MANY_OUTPUTS else SMALL_CROSSOVER
+
+
+def skips(rows: int, inputs: int, outputs: int) -> bool:
+    """Whether it can pay to form only some of the input gradients for these sizes.
+
+    >>> skips(12800, 512, 512), skips(12800, 512, 10)
+    (True, False)
+    """
+    return outputs >= _FEWEST_SKIPPED and crossover(rows, inputs, outputs) > 0
+
+
+def _few(needed: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor | None:
+    """The packed bits of ``needed``, or None where all input gradients are as quickly formed."""
+    if not (needed.numel() and skips(len(needed), inputs, outputs)):
+        return None
+    words, counts = pack_op(needed)
+    return words if int(counts.numpy().sum()) < NEEDED_CROSSOVER * needed.numel() else None
 
 
 def _packed(x: torch.Tensor, limit: float) -> tuple[torch.Tensor, torch.Tensor] | None:

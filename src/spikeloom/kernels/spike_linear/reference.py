@@ -8,16 +8,18 @@ BITS = 64
 
 
 def pack(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Words int64 ``[R, ceil(N / 64)]`` and spikes of each row int32 ``[R]``, the first -1 where ``x`` is not binary.
+    """Words int64 ``[R, ceil(N / 64)]`` and spikes of each row int32 ``[R]``, the first -1 where ``x`` is not binary;
+    of bytes each that is not 0 counts.
 
     >>> words, counts = pack(torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]))
     >>> words.tolist(), counts.tolist()
     ([[5], [0]], [2, 0])
     """
     rows, inputs = x.shape
-    whole = torch.nn.functional.pad((x == 1).long(), (0, -inputs % BITS)).reshape(rows, -1, BITS)
-    counts = (x == 1).sum(1, dtype=torch.int32)
-    if rows and not bool(((x == 0) | (x == 1)).all()):
+    ones = x != 0 if x.dtype == torch.uint8 else x == 1
+    whole = torch.nn.functional.pad(ones.long(), (0, -inputs % BITS)).reshape(rows, -1, BITS)
+    counts = ones.sum(1, dtype=torch.int32)
+    if rows and x.dtype != torch.uint8 and not bool(((x == 0) | (x == 1)).all()):
         counts[0] = -1
     return (whole << torch.arange(BITS, device=x.device)).sum(-1), counts
 
@@ -42,3 +44,8 @@ def weight_gradient(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """``g^T x`` as ``[O, N]`` and the sum of ``g`` over rows as ``[O]``."""
     return grad.T @ unpack(words, inputs, grad.dtype), grad.sum(0)
+
+
+def input_gradient(needed: torch.Tensor, grad: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """``g W`` as ``[R, N]`` where ``needed`` (packed) has a bit, and 0 elsewhere."""
+    return torch.where(unpack(needed, weight.shape[1], torch.bool), grad @ weight, 0.0)

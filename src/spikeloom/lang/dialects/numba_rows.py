@@ -21,7 +21,11 @@ from numba.extending import intrinsic
 
 BITS = 64
 TILE = 8
-__all__ = ["BITS", "TILE", "add_rows", "count_bits", "lowest_bit", "mark_row", "ones_and_others", "transpose_tile"]
+AT_ONCE = 4
+__all__ = [
+    "AT_ONCE", "BITS", "TILE", "add_products", "add_rows", "count_bits", "lowest_bit", "mark_bytes", "mark_row",
+    "ones_and_others", "set_bytes", "transpose_tile",
+]  # fmt: skip
 
 # Without this a type checker asks callers for the typing context, which Numba passes.
 _emitter: Callable[..., Any] = intrinsic
@@ -80,6 +84,67 @@ def add_rows(
     indices = types.CPointer(types.uint16)
     place = types.int64
     return types.void(width, row, place, row, place, row, place, indices, place, place), code
+
+
+@_literally
+def add_products(
+    typing_context: Any, width: Any, sums: Any, to: Any, row: Any, at: Any, table: Any, base: Any, rows: Any, first: Any
+) -> Any:
+    """``sums[to + j] += row[at:] @ table[base + width * rows[first + j]:]`` over ``width`` numbers, for j below 4.
+
+    ``width`` is a literal power of two, 16 or more; float32 pointers, and ``rows`` a pointer to uint16. Each of the
+    four results depends on its own two rows only.
+    """
+    if not isinstance(width, types.IntegerLiteral):
+        raise TypingError(f"expected a literal width, got {width}")
+    count, lanes = width.literal_value, 2 * TILE
+    kind = ir.VectorType(_FLOAT, lanes)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, sums, to, row, at, table, base, rows, first = args
+        word = first.type
+
+        def place(start: Any, k: int) -> Any:
+            return builder.add(start, ir.Constant(word, k))
+
+        starts, totals = [], [ir.Constant(kind, [0.0] * lanes)] * AT_ONCE
+        for j in range(AT_ONCE):
+            index = builder.zext(builder.load(builder.gep(rows, [place(first, j)])), word)
+            starts.append(builder.add(base, builder.mul(index, ir.Constant(word, count))))
+        for k in range(0, count, lanes):
+            x = _loaded(builder, row, place(at, k), lanes)
+            others = [_loaded(builder, table, place(start, k), lanes) for start in starts]
+            totals = [_fused(builder, x, y, total) for y, total in zip(others, totals, strict=True)]
+        halves = [_folded(builder, total, lanes) for total in totals]
+        pairs = [_paired(builder, 0, *halves[k : k + 2]) for k in (0, 2)]
+        quarter = _folded(builder, _paired(builder, 1, *pairs), TILE)
+        before = _loaded(builder, sums, to, AT_ONCE)
+        stored = builder.store(builder.fadd(before, quarter), _vector(builder, sums, to, AT_ONCE))
+        stored.align = 4
+        return context.get_dummy_value()
+
+    real, place = types.CPointer(types.float32), types.int64
+    return types.void(width, real, place, real, place, real, place, types.CPointer(types.uint16), place), code
+
+
+def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    """``x * y + z`` in one operation where the processor has it."""
+    return builder.fadd(builder.fmul(x, y, flags=("contract",)), z, flags=("contract",))
+
+
+def _folded(builder: Any, vector: Any, lanes: int) -> Any:
+    """The lower half plus the upper half."""
+    kind = ir.VectorType(ir.IntType(32), lanes // 2)
+    halves = (ir.Constant(kind, list(range(first, first + lanes // 2))) for first in (0, lanes // 2))
+    return builder.fadd(*(builder.shuffle_vector(vector, vector, half) for half in halves))
+
+
+def _paired(builder: Any, number: int, a: Any, b: Any) -> Any:
+    """Half the numbers of ``a`` added to the other half, and the same of ``b``, as a round of _ROUNDS has them."""
+    mask = ir.VectorType(ir.IntType(32), TILE)
+    return builder.fadd(
+        *(builder.shuffle_vector(a, b, ir.Constant(mask, list(lanes))) for lanes in _ROUNDS[number][1:])
+    )
 
 
 # Three rounds of pairing vectors transpose 8 x 8 numbers, in shuffles that processors have: (distance, low, high).
@@ -153,6 +218,37 @@ def lowest_bit(typing_context: Any, word: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(types.int64), code
+
+
+@_emitter
+def set_bytes(typing_context: Any, source: Any, at: Any) -> Any:
+    """A word whose bit k tells whether the byte ``source[at + k]`` is not 0; k < 64."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(8), BITS)
+        values = builder.load(_vector(builder, args[0], args[1], BITS))
+        values.align = 1
+        marks = builder.icmp_unsigned("!=", values, ir.Constant(kind, [0] * BITS))
+        return builder.bitcast(marks, ir.IntType(BITS))
+
+    return types.int64(types.CPointer(types.uint8), types.int64), code
+
+
+@numba.njit(error_model="numpy")
+def mark_bytes(source, first, size, words, to):
+    """``words[to:]`` with a bit for each byte of ``source[first : first + size]`` that is not 0; returns how many."""
+    whole, total = size // BITS, numba.int64(0)
+    for w in range(whole):
+        words[to + w] = set_bytes(source, first + BITS * w)
+        total += count_bits(words[to + w])
+    if BITS * whole < size:
+        last = numba.int64(0)
+        for k in range(size - BITS * whole):
+            if source[first + BITS * whole + k] != 0:
+                last |= numba.int64(1) << k
+        words[to + whole] = last
+        total += count_bits(last)
+    return total
 
 
 @numba.njit(error_model="numpy")
