@@ -39,7 +39,8 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     interpreted(monkeypatch, op)
     monkeypatch.setattr(gpu, "_PROGRAMS", 1)
     monkeypatch.setattr(gpu, "_MOST_SAMPLES", 2)
-    monkeypatch.setattr(gpu, "_TOGETHER", {"forward": 2, "backward": 2})
+    monkeypatch.setattr(gpu, "_TOGETHER", 2)
+    monkeypatch.setattr(gpu, "_TILE", 128)
 
 
 # NumPy warns of what compiled code computes in silence, for instance in the lanes that are masked out.
@@ -113,7 +114,13 @@ def source(direction: str, dtype: torch.dtype) -> tuple[str, dict[str, str]]:
     shared = frozenset(n for n in names if n.startswith(CONSTANT))
     real = {torch.float32: "fp32", torch.float64: "fp64"}[dtype]
     text = gpu.kernel_source(
-        plan, names, shared, {"fp32": "f32", "fp64": "f64"}[real], direction, ("ALIF", False, "x.v")
+        plan,
+        names,
+        shared,
+        {"fp32": "f32", "fp64": "f64"}[real],
+        direction,
+        ("ALIF", False, "x.v"),
+        gpu.samples_of(128) if direction == "backward" else 1,
     )
     kinds = {"u8": plan.conditions, "fp64": {n for n in names if n.startswith(ADJOINT + CONSTANT)}}
     pointers = {n: next((k for k, those in kinds.items() if n in those), real) for n in names}
@@ -148,13 +155,12 @@ def test_compiles_for_a_card(
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     text, pointers = source(direction, dtype)
-    block, warps = gpu.launch_shape(size)
+    block, together, warps = gpu.launch_shape(size, direction)
     function = getattr(cache.load_for_triton(text, False), direction)
     number, fixed = ("constexpr", {"batch": 1, "size": 1}) if size == 1 else ("i32", {})
     signature = {"steps": "i32", "batch": number, "size": number, **pointers}
-    signature |= dict.fromkeys(("block", "samples", "together"), "constexpr")
-    samples = gpu.samples_of(128) if direction == "backward" else 1
-    constants = {**fixed, "block": block, "samples": samples, "together": gpu._TOGETHER[direction]}
+    signature |= dict.fromkeys(("block", "together"), "constexpr")
+    constants = {**fixed, "block": block, "together": together}
     # What a launch finds out about its arguments.
     aligned = [k for k, n in enumerate(signature) if "*" in signature[n] or (n == "size" and size % 16 == 0)]
     made = build(
@@ -166,12 +172,12 @@ def test_compiles_for_a_card(
     ptx = str(made["ptx"])
     assert "approx" not in ptx
     body = ptx[: ptx.index(".section")] if ".section" in ptx else ptx
-    # All have written what any reads; then (place,) number and row of the table, with no waiting between.
+    # All have written what any reads; then all loads of several rows, with no waiting between.
     kinds = {"st.global": "S", "bar.sync": "B", "ld.global": "L"}
     order = "".join(kinds[k] for k in re.findall(r"(?:st|ld)\.global|bar\.sync", body))
-    assert "SB" + "L" * (3 if direction == "forward" else 2) * gpu._TOGETHER[direction] in order, order
+    assert "SB" + "L" * 24 in order, order
     if size % 16 == 0:
-        assert len(re.findall(r"ld\.global\S*v4\.b32", body)) >= gpu._TOGETHER[direction]
+        assert len(re.findall(r"ld\.global\S*v4\.b32", body)) >= 8
     assert f"fma.rn.{'f32' if dtype == torch.float32 else 'f64'}" in body
 
 

@@ -3,13 +3,12 @@
 Samples do not meet, so each program takes some of them through all steps, the neurons' states in registers. What comes
 back is a sum of rows of a table, which stays in the second-level cache. Forward these are rows of the transposed
 weights, one for each neuron of a sample that fired; their places are listed in memory, since every thread adds up all
-of them for its own neurons. Backward these are all rows of the weights, each times a gradient; a row that was loaded
-serves all samples of the program.
+of them for its own neurons. Backward these are all rows of the weights, each times a gradient: tiles of many rows are
+loaded at once and serve all samples of the program, each thread adds up what it loaded, and threads add theirs up last.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ import torch
 from ...lang.emit import identifier
 from ..cache import load_for_triton
 from ..program import CONSTANT, SPIKE
-from ..scan.gpu import Kinds, Parts, checked_device, indented, step_lines
+from ..scan.gpu import Kinds, Parts, as_given, checked_device, indented, on, step_lines
 from ..scan.plan import ADJOINT, Plan
 
 Arrays = Mapping[str, torch.Tensor]
@@ -29,7 +28,8 @@ How = tuple[str, bool, str]  # the model's name, whether strict, the stream that
 MOST = 1024
 _PRECISION = {torch.float32: "f32", torch.float64: "f64"}
 _WARP, _LANES_OF_A_THREAD, _MOST_WARPS = 32, 4, 8
-_TOGETHER = {"forward": 8, "backward": 8}  # rows whose loads are under way together
+_TOGETHER = 8  # forward: rows whose loads are under way together
+_TILE = 8192  # backward: weights whose loads are under way together
 _PROGRAMS = 32  # backward: more of them read more weights in all, fewer leave more of the card idle
 _MOST_SAMPLES = 4  # of a program: bounds registers
 
@@ -53,30 +53,32 @@ def _launch(plan: Plan, arrays: Arrays, own: Arrays, shape: tuple[int, int], kin
     constants = [n for n in arrays if n.startswith(CONSTANT)]
     shared = frozenset(n for n in constants if arrays[n].numel() == 1)
     names = tuple(arrays)
-    kernel = _kernel(plan, names, shared, _PRECISION[table.dtype], kind, interpreted)
-    block, warps = launch_shape(len(table))
     samples = 1 if kind[0] == "forward" else samples_of(batch)
+    kernel = _kernel(plan, names, shared, _PRECISION[table.dtype], (*kind, samples), interpreted)
+    block, together, warps = launch_shape(len(table), kind[0])
     programs = -(-batch // samples)
     room = programs * samples * block
     scratch = [table.new_empty(room)]
     if kind[0] == "forward":
         scratch.insert(0, table.new_empty(room, dtype=torch.int32))
-    flat = [t.detach().reshape(-1) for t in (*own.values(), *scratch, *arrays.values())]
-    with torch.cuda.device(table.device) if table.is_cuda else contextlib.nullcontext():
-        kernel[(programs,)](
-            steps, batch, len(table), *flat, block=block, samples=samples, together=_TOGETHER[kind[0]],
-            num_warps=warps, enable_fp_fusion=not kind[1][1],
-        )  # fmt: skip
+    given = as_given([*own.values(), *scratch, *arrays.values()], interpreted)
+    how = {"num_warps": warps, "enable_fp_fusion": not kind[1][1]}
+    with on(table.device):
+        kernel[(programs,)](steps, batch, len(table), *given, block=block, together=together, **how)
 
 
-def launch_shape(size: int) -> tuple[int, int]:
-    """Lanes of a program, a power of two, and its warps.
+def launch_shape(size: int, direction: str) -> tuple[int, int, int]:
+    """Lanes of a program, a power of two; the rows of a table that it takes at once; its warps.
 
-    >>> launch_shape(20), launch_shape(256), launch_shape(1000)
-    ((32, 1), (256, 2), (1024, 8))
+    >>> launch_shape(20, "forward"), launch_shape(256, "forward"), launch_shape(1000, "forward")
+    ((32, 8, 1), (256, 8, 2), (1024, 8, 8))
+    >>> launch_shape(20, "backward"), launch_shape(256, "backward"), launch_shape(1000, "backward")
+    ((32, 32, 1), (256, 32, 8), (1024, 8, 8))
     """
     block = max(1 << (size - 1).bit_length(), _WARP)
-    return block, min(max(block // (_WARP * _LANES_OF_A_THREAD), 1), _MOST_WARPS)
+    together = _TOGETHER if direction == "forward" else min(_TILE // block, block)
+    lanes = block if direction == "forward" else block * together // 8
+    return block, together, min(max(lanes // (_WARP * _LANES_OF_A_THREAD), 1), _MOST_WARPS)
 
 
 def samples_of(batch: int) -> int:
@@ -90,21 +92,22 @@ def samples_of(batch: int) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def _kernel(
-    plan: Plan, names: tuple[str, ...], shared: frozenset[str], precision: str, kind: tuple[str, How], interpreted: bool
-) -> Any:
+    plan: Plan, names: tuple[str, ...], shared: frozenset[str], precision: str, kind: tuple[str, How, int],
+    interpreted: bool,
+) -> Any:  # fmt: skip
     source = kernel_source(plan, names, shared, precision, *kind)
     return getattr(load_for_triton(source, interpreted), kind[0])
 
 
 def kernel_source(
-    plan: Plan, names: tuple[str, ...], shared: frozenset[str], precision: str, direction: str, how: How
+    plan: Plan, names: tuple[str, ...], shared: frozenset[str], precision: str, direction: str, how: How, samples: int
 ) -> str:
-    """The module of one kernel, whose arrays are ``names``."""
+    """The module of one kernel, whose arrays are ``names``; ``samples`` is 1 for "forward"."""
     label, _, into = how
     forwards = direction == "forward"
-    graph, shape = (plan.forward, "(block,)") if forwards else (plan.backward, "(samples, block)")
+    graph, shape = (plan.forward, "(block,)") if forwards else (plan.backward, f"({samples}, block)")
     parts = Parts(graph, Kinds(shared, plan.conditions), precision, constants_at="place", shape=shape)
-    lines = _forward(parts, into, into in names) if forwards else _backward(parts, into)
+    lines = _forward(parts, into, into in names) if forwards else _backward(parts, into, samples)
     own = ["x", "first", "table", "places", "numbers"] if forwards else ["table", "numbers"]
     arguments = ", ".join([*own, *(f"{identifier(n)}_all" for n in names)])
     return "\n".join(
@@ -112,12 +115,11 @@ def kernel_source(
             f'"""{label}: recurrence {direction}, {parts.dtype}. Generated by spikeloom; edits are not used."""',
             *("import triton", "import triton.language as tl", "", ""),
             *(*step_lines(graph, precision), "", ""),
-            *((_FIRED if forwards else _ALL).strip().splitlines()),
+            *(_FIRED.strip().splitlines() if forwards else _all(samples)),
             *("", ""),
             '@triton.jit(do_not_specialize=["steps"])',
-            f"def {direction}(steps, batch, size, {arguments}, "
-            "block: tl.constexpr, samples: tl.constexpr, together: tl.constexpr):",
-            "    sample = tl.cast(tl.program_id(0), tl.int64) * samples",
+            f"def {direction}(steps, batch, size, {arguments}, block: tl.constexpr, together: tl.constexpr):",
+            f"    sample = tl.cast(tl.program_id(0), tl.int64) * {samples}",
             "    column = tl.arange(0, block)",
             "    width = tl.cast(batch, tl.int64) * size",
             *indented(1, lines.before),
@@ -157,20 +159,20 @@ def _forward(parts: Parts, into: str, kept: bool) -> _Lines:
     return _Lines(before, every)
 
 
-def _backward(parts: Parts, into: str) -> _Lines:
+def _backward(parts: Parts, into: str, samples: int) -> _Lines:
     spike = identifier(ADJOINT + SPIKE)
     before = [
-        "rank = tl.arange(0, samples)",
+        f"rank = tl.arange(0, {samples})",
         "inside = (sample + rank < batch)[:, None] & (column < size)[None, :]",
-        "place = tl.broadcast_to(column[None, :], (samples, block))",
+        f"place = tl.broadcast_to(column[None, :], ({samples}, block))",
         "lanes = (sample + rank)[:, None] * size + column[None, :]",
         "numbers += sample * block",
-        f"passed = tl.full((samples, block), 0.0, tl.{parts.dtype})",
+        f"passed = tl.full(({samples}, block), 0.0, tl.{parts.dtype})",
     ]
     every = [
         "at = tl.cast(steps - 1 - now, tl.int64) * width + lanes",
         *(f"{identifier(n)} = tl.load({identifier(n)}_all + at, mask=inside, other=0)" for n in parts.rows),
-        f"{spike} = product({spike}, passed, rank, column, size, table, numbers, samples, block, together)",
+        f"{spike} += product(passed, rank, column, size, table, numbers, block, together)",
         _stepped(parts),
         *parts.stored(),
         f"passed = tl.where(inside, {identifier(ADJOINT + into)}_new, 0.0)",
@@ -210,25 +212,42 @@ def product(values, column, size, table, places, numbers, block: tl.constexpr, t
             total += number * tl.load(table + row * size + column, mask=live, other=0.0)
     return total
 '''
-_ALL = '''
-@triton.jit
-def product(
-    total, values, rank, column, size, table, numbers,
-    samples: tl.constexpr, block: tl.constexpr, together: tl.constexpr
-):
-    """``total`` and for each sample the sum of its values[k] times row k of the table, in the order of k.
 
-    What is loaded lies in threads as rows do; a sum that starts from 0 would lie otherwise, and every row be moved.
+
+def _all(samples: int) -> list[str]:
+    """Lines of ``product`` where all numbers count: for each sample the sum of its values[k] times row k of the table.
+
+    A thread adds up what it loads itself. So sums start with a tile: started from 0 they would lie in other threads
+    than tiles do, and every tile be moved.
     """
-    tl.debug_barrier()  # all threads have read the numbers of the step before
-    tl.store(numbers + column[None, :] * samples + rank[:, None], values)
-    tl.debug_barrier()  # all threads have written theirs
-    for first in range(0, size, together):
-        for k in tl.static_range(together):
-            row = first + k  # values are 0 past the last row
-            number = tl.load(numbers + row * samples + rank)
-            live = column < tl.where(row < size, size, 0)
-            weights = tl.load(table + tl.cast(row, tl.int64) * size + column, mask=live, other=0.0)
-            total += number[:, None] * weights[None, :]
-    return total
-'''
+    each = range(samples)
+    number = "tl.load(numbers + ({0}) * {1} + {2})[:, None]"
+    first, later = ([number.format(row, samples, k) for k in each] for row in ("rank_of_row", "row"))
+    sums = [f"tl.reduce(total{k}, 0, add)[None, :]" for k in each]
+    chosen = sums[-1]
+    for k in reversed(each[:-1]):
+        chosen = f"tl.where(rank[:, None] == {k}, {sums[k]}, {chosen})"
+    return [
+        *("@triton.jit", "def add(a, b):", "    return a + b", "", ""),
+        "@triton.jit",
+        "def product(values, rank, column, size, table, numbers, block: tl.constexpr, together: tl.constexpr):",
+        *indented(
+            1,
+            [
+                "tl.debug_barrier()  # all threads have read the numbers of the step before",
+                f"tl.store(numbers + column[None, :] * {samples} + rank[:, None], values)",
+                "tl.debug_barrier()  # all threads have written theirs",
+                "rank_of_row = tl.arange(0, together)",
+                "there = (rank_of_row < size)[:, None] & (column < size)[None, :]",
+                "places = tl.cast(rank_of_row, tl.int64)[:, None] * size + column[None, :]",
+                "tile = tl.load(table + places, mask=there, other=0.0)",
+                *(f"total{k} = {first[k]} * tile" for k in each),
+                "for start in range(together, size, together):",
+                "    row = start + rank_of_row",
+                "    there = (row < size)[:, None] & (column < size)[None, :]",
+                "    tile = tl.load(table + (places + tl.cast(start, tl.int64) * size), mask=there, other=0.0)",
+                *(f"    total{k} += {later[k]} * tile" for k in each),
+                f"return {chosen}",
+            ],
+        ),
+    ]

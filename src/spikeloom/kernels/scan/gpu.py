@@ -57,10 +57,8 @@ def backward(plan: Plan, steps: int, arrays: Arrays, label: str, strict: bool) -
 
 
 def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool]) -> None:
-    graph = _graph(plan, kind[0])
-    touched = {*map(_array, graph.inputs), *graph.outputs}
-    names = tuple(n for n in arrays if n in touched)
-    first = arrays[next(n for n in names if n.startswith((NEXT, ADJOINT + STATE)))]
+    names, carried = _touched(plan, kind[0], tuple(arrays))
+    first = arrays[carried]
     interpreted = checked_device(first.device)
     shared = frozenset(n for n in names if n.startswith(CONSTANT) and arrays[n].numel() == 1)
     kinds = Kinds(shared, plan.conditions, frozenset(n for n in names if arrays[n].dtype in NARROW))
@@ -70,10 +68,30 @@ def _launch(plan: Plan, steps: int, arrays: Arrays, kind: tuple[str, str, bool])
         return
     block, ahead = _launch_shape(plan, kind[0], steps, width)
     options = {"num_warps": block // _WARP, "enable_fp_fusion": not kind[2]}
-    flat = [arrays[n].detach().reshape(-1) for n in names]
-    programs = -(-width // block)
-    with torch.cuda.device(first.device) if first.is_cuda else contextlib.nullcontext():
-        kernel[(programs,)](steps, width, *flat, block=block, ahead=ahead, **options)
+    with on(first.device):
+        kernel[(-(-width // block),)](
+            steps, width, *as_given([arrays[n] for n in names], interpreted), block=block, ahead=ahead, **options
+        )
+
+
+def on(device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Where kernels are launched; nothing where that is so already, which is cheaper."""
+    elsewhere = device.type == "cuda" and device.index != torch.cuda.current_device()
+    return torch.cuda.device(device) if elsewhere else contextlib.nullcontext()
+
+
+def as_given(arrays: Sequence[torch.Tensor], interpreted: bool) -> Sequence[torch.Tensor]:
+    """Contiguous arrays as a kernel takes them: only the interpreter minds shapes and gradients."""
+    return [t.detach().reshape(-1) for t in arrays] if interpreted else arrays
+
+
+@functools.lru_cache(maxsize=1024)
+def _touched(plan: Plan, direction: str, given: tuple[str, ...]) -> tuple[tuple[str, ...], str]:
+    """The arrays that a kernel reads or writes, and one that has a number for each lane."""
+    graph = _graph(plan, direction)
+    touched = {*map(_array, graph.inputs), *graph.outputs}
+    names = tuple(n for n in given if n in touched)
+    return names, next(n for n in names if n.startswith((NEXT, ADJOINT + STATE)))
 
 
 def launch_shape(graph: Graph, steps: int, width: int) -> tuple[int, int]:
