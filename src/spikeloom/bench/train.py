@@ -64,10 +64,14 @@ def bench(task: Task, config: TrainConfig, peers: Mapping[str, str], say: Say) -
     wanted = {f"floor, {kind}": ("floor_training", {**spec, "floor": kind}) for kind in floors(task)}
     wanted |= {label: (name, spec) for label, name in names.items() if label not in {**refused, **failed}}
     if config.gpu:
-        wanted |= {label + RECORDED: (name, {**own, "recorded": True}) for label, (name, own) in wanted.items()}
+        found = [label for label in wanted if label != REFERENCE]
+        wanted |= {label + RECORDED: (wanted[label][0], {**wanted[label][1], "recorded": True}) for label in found}
         peers = {**peers, **{peer + RECORDED: python for peer, python in peers.items()}}
     rows, lost, busy = measured(task.name, wanted, peers, config, say)
     for label, row in rows.items():
+        if config.gpu:  # no C library has a part in it
+            row["memory_mib"] = row["first_call_mib"]
+            continue
         say(f"{task.name}: memory of {label}")
         row["memory_mib"] = memory(label, *wanted[label], python=peers.get(label, ""))
     return {
