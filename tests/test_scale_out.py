@@ -198,11 +198,14 @@ def torchrun(*arguments: str | Path, cwd: Path) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which two processes did all that needs no failure."""
+    """A folder in which two processes did all that needs no failure, and at last ended with one."""
     folder = tmp_path_factory.mktemp("two")
-    process = torchrun(__file__, folder, "train_each_way", "stop_and_go_on", "step_fully_sharded", cwd=folder)
+    process = torchrun(
+        __file__, folder, "train_each_way", "stop_and_go_on", "step_fully_sharded", "diverge", cwd=folder
+    )
     _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors[-3000:]
+    assert process.returncode != 0
+    assert {path.stem.rpartition("-")[0] for path in folder.glob("*.txt")} == {"diverge"}, errors[-3000:]
     return folder
 
 
@@ -246,14 +249,11 @@ def test_a_fully_sharded_step_is_that_of_one_process(trained: Path) -> None:
         torch.testing.assert_close(sharded[name], parameter.detach(), rtol=1e-5, atol=1e-7)
 
 
-def test_what_is_not_finite_in_one_process_stops_all(tmp_path: Path) -> None:
-    process = torchrun(__file__, tmp_path, "diverge", cwd=tmp_path)
-    process.communicate(timeout=100)
-    assert process.returncode != 0
-    said = (tmp_path / "diverge-1.txt").read_text()
+def test_what_is_not_finite_in_one_process_stops_all(trained: Path) -> None:
+    said = (trained / "diverge-1.txt").read_text()
     assert said.startswith("NonFiniteError: ")
     assert "epoch 2, step 2" in said
-    assert load_checkpoint(tmp_path / "nan" / "last.json").meta["training"]["epoch"] == 2
+    assert load_checkpoint(trained / "nan" / "last.json").meta["training"]["epoch"] == 2
 
 
 DIGITS = ("digits", "--epochs", "3", "--seeds", "1", "--neuron.width", "32", "--keep.every", "1")
