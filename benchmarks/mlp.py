@@ -1,6 +1,6 @@
 """An MLP of spiking neurons against its own matrix products, and the spike-aware linear layer against the dense one.
 
-    python benchmarks/mlp.py [--rounds 15] [--only train infer memory sweep] [--threads 2] [--cpu-time]
+    python benchmarks/mlp.py [--rounds 15] [--only train compact infer memory sweep needed] [--threads 2] [--cpu-time]
 
 W2: 784-512-512-10, T=100, batch 128, input 10 % dense; one Adam step. W5: its inference, batch 1 and 128. The floor
 is the same Linear layers called once over T*B without neurons, with the same loss and optimiser, on the same threads.
@@ -8,6 +8,9 @@ All are measured in interleaved rounds of one run; the medians' ratios are quote
 Before anything is timed, the spikes and gradients of the net are compared with those of the reference backend. Peak
 memory is that of a process of its own, above what it held once net and input were there. The sweep compares the
 operator alone (forward, and forward with both parameter gradients, tests of the input included) with torch's.
+``compact`` is the same step with surrogates that are zero far from the threshold, with the input gradients that they
+make zero left out, and with all of them formed; ``needed`` compares that product alone with the dense one, for shares
+of entries that are needed, from their bytes on.
 ``--cpu-time`` counts the time of the processor instead of the clock on the wall: on one thread, that is what a busy
 machine disturbs least.
 """
@@ -21,10 +24,12 @@ import sys
 from collections.abc import Callable, Generator
 
 import torch
-from measuring import Times, adam_step, against, command, compared, load, measure, peak, peaks, quoted
+from measuring import Tasks, Times, adam_step, against, command, compared, load, measure, peak, peaks, quoted, ratio
 
 import spikeloom as sl
 from spikeloom.kernels.spike_linear import linear
+from spikeloom.kernels.spike_linear.op import input_gradient_op, pack_op
+from spikeloom.surrogates import Surrogate
 
 SIZES, STEPS, BATCH, DENSITY, BETA = (784, 512, 512, 10), 100, 128, 0.1, 0.875
 SPREAD = (0.034, 0.06, 0.06)  # standard deviations of the weights: hidden layers are 2 to 3 % dense
@@ -42,17 +47,17 @@ def linears() -> list[torch.nn.Linear]:
     return made
 
 
-def spiking() -> sl.nn.Sequential:
+def spiking(surrogate: Surrogate | None = None) -> sl.nn.Sequential:
     lif = sl.LIF(tau=-1 / math.log(BETA), r=1 / (1 - BETA), reset_mechanism="value", v_reset=0.0)
-    parts = ((layer, sl.nn.Neuron(lif, surrogate=sl.FastSigmoid())) for layer in linears())
+    parts = ((layer, sl.nn.Neuron(lif, surrogate=surrogate or sl.FastSigmoid())) for layer in linears())
     return sl.nn.Sequential(*(part for pair in parts for part in pair))
 
 
 class Spiking:
     """The net of spikeloom: rates out, and its training step."""
 
-    def __init__(self) -> None:
-        self.net: torch.nn.Module = spiking()
+    def __init__(self, surrogate: Surrogate | None = None) -> None:
+        self.net: torch.nn.Module = spiking(surrogate)
 
     def rates(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(x)[0].sum(0)
@@ -116,10 +121,45 @@ def train(rounds: int) -> None:
     dense = training(Spiking(), x, labels)
 
     def without() -> None:
-        with dense_products():
+        with changed("_FEWEST_ROWS"):  # torch's dense products: what the linear layers alone bring
             dense()
 
     report("W2 one Adam step", measure({**tasks, "dense Linear": without}, rounds))
+
+
+def compact(rounds: int) -> None:
+    x, labels = data(BATCH)
+    tasks = {"floor": training(Floor(), x, labels), "ATan": training(Spiking(sl.ATan()), x, labels)}
+    for width in (1.0, 0.5, 0.25):
+        step = training(Spiking(sl.Triangle(width=width)), x, labels)
+
+        def whole(step: Callable[[], object] = step) -> None:
+            with changed("_FEWEST_SKIPPED"):
+                step()
+
+        name = f"Triangle({width:g})"
+        tasks |= {name: step, f"{name}, all": whole}
+        sl.last_kernels()
+        step()
+        print(f"{name}: {'some left out' if any('needed' in k for k in sl.last_kernels()) else 'all formed'}")
+    report("W2 one Adam step, by surrogate", measure(tasks, rounds))
+
+
+def needed(rounds: int) -> None:
+    print("input gradient where some are needed, in dense products")
+    for rows, inputs, outputs in ((12800, 512, 512), (12800, 1024, 256), (12800, 512, 64), (1000, 256, 128)):
+        print(f"  {rows} x {outputs} -> {inputs}: ", end="")
+        grad, weight = torch.randn(rows, outputs), torch.randn(outputs, inputs)
+        for share in (0.01, 0.05, 0.13, 0.17, 0.3, 0.45):
+            marks = (torch.rand(rows, inputs) < share).to(torch.uint8)
+            tasks: Tasks = {
+                "floor": lambda g=grad, w=weight: g @ w,
+                "ours": lambda g=grad, w=weight, m=marks: input_gradient_op(pack_op(m)[0], g, w),
+            }
+            times = measure(tasks, rounds)
+            middle, low, high = ratio(times["ours"], times["floor"])
+            print(f" {share:g}: {middle:.2f} ({low:.2f} to {high:.2f})", end="", flush=True)
+        print()
 
 
 def infer(rounds: int) -> None:
@@ -130,19 +170,20 @@ def infer(rounds: int) -> None:
 
 
 @contextlib.contextmanager
-def dense_products() -> Generator[None, None, None]:
-    """The same net with torch's dense products: what the linear layers alone bring."""
-    kept, linear._FEWEST_ROWS = linear._FEWEST_ROWS, 2**62
+def changed(limit: str) -> Generator[None, None, None]:
+    """One of the linear layers' limits raised so far that nothing reaches it."""
+    kept = getattr(linear, limit)
+    setattr(linear, limit, 2**62)
     yield
-    linear._FEWEST_ROWS = kept
+    setattr(linear, limit, kept)
 
 
 def report(title: str, times: Times) -> None:
     print(f"{title}   ({load()})")
-    print(f"  {'floor':13s}{statistics.median(times['floor']) * 1e3:8.2f} ms")
+    print(f"  {'floor':19s}{statistics.median(times['floor']) * 1e3:8.2f} ms")
     for name in times:
         if name != "floor":
-            print(f"  {name:13s}{quoted(times, name)}", flush=True)
+            print(f"  {name:19s}{quoted(times, name)}", flush=True)
 
 
 def sweep(rounds: int) -> None:
@@ -169,5 +210,7 @@ def peak_of(name: str) -> None:
 
 
 if __name__ == "__main__":
-    ways = {"train": train, "infer": infer, "memory": memory, "sweep": sweep}
+    ways = {
+        "train": train, "compact": compact, "infer": infer, "memory": memory, "sweep": sweep, "needed": needed,
+    }  # fmt: skip
     command(__doc__, ways, peak_of, check, rounds=15)

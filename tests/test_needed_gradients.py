@@ -46,6 +46,8 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
     monkeypatch.setattr(linear, "_SMALLEST", 0)  # or every test would have to be large
     monkeypatch.setattr(linear, "SMALL_CROSSOVER", 0.6)
     monkeypatch.setattr(linear, "_FEWEST_SKIPPED", 8)
+    monkeypatch.setattr(linear, "_MANY_SKIPPED", 8)
+    monkeypatch.setattr(linear, "NEEDED_CROSSOVER", 0.7)
     threads = torch.get_num_threads()
     torch.manual_seed(3)
     yield
@@ -263,7 +265,7 @@ def test_nobody_who_listens_sees_less() -> None:
     assert not gradients(net(lambda: Own(sl.LIF(tau=4.0), surrogate=NARROW)))[2]
     for place in (slice(1, None, 2), slice(0, None, 2)):
         layers = net(lif)
-        handles = [layer.register_forward_hook(lambda *_: None) for layer in list(layers)[place]]
+        handles = [layer.register_forward_hook(lambda *_: None) for layer in list(layers.children())[place]]
         assert not gradients(layers)[2]
         for handle in handles:
             handle.remove()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import torch
 
 from ..kernels.scan.scan import ScanResult, scan
-from ..kernels.spike_linear.linear import skips
+from ..kernels.spike_linear.linear import needed_crossover
 from .linear import hooked, plain_linear
 from .neuron import Neuron
 from .recording import recorders_of
@@ -47,5 +48,5 @@ def marking(module: torch.nn.Module, following: torch.nn.Module | None, x: torch
     if hooked(module) or recorders_of(module) or not plain_linear(following, x):
         return None
     assert isinstance(following, torch.nn.Linear)
-    worth = skips(x.numel() // x.shape[-1], following.in_features, following.out_features)
-    return Marking(module) if worth and module.surrogate.support < float("inf") else None
+    worth = needed_crossover(x.numel() // x.shape[-1], following.in_features, following.out_features)
+    return Marking(module) if worth and module.surrogate.support < math.inf else None

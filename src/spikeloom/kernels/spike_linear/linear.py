@@ -11,11 +11,12 @@ from .op import linear_op, pack_op
 # All measured, on the processor that came off worst; see docs/decisions/0012.
 CROSSOVER = 0.2  # density from which on the dense product is taken
 SMALL_CROSSOVER = 0.1  # the same for few rows or outputs, where packing and arranging weigh more
-NEEDED_CROSSOVER = 0.4  # share of needed input gradients from which on all are formed
+NEEDED_CROSSOVER = 0.3  # share of needed input gradients from which on all are formed
+SMALL_NEEDED_CROSSOVER = 0.15  # the same for few outputs, where listing them weighs more
 _MANY_ROWS, _MANY_OUTPUTS = 512, 64
 _FEWEST_ROWS = 128  # below, arranging the weights costs about as much as the dense product saves
 _FEWEST_OUTPUTS = 8  # below, the dense product costs no more than to read its input, which the test does too
-_FEWEST_SKIPPED = 64  # outputs below which a single product of the input gradient costs more than it has terms
+_FEWEST_SKIPPED, _MANY_SKIPPED = 64, 256  # outputs, which each of those products sums over
 _SMALLEST = 2**25  # products in all, below which the calls themselves cost too much
 _MOST_INPUTS = 2**16 - 1  # places are held in 16 bits
 _SAMPLE = 64  # rows that are looked at first
@@ -31,7 +32,7 @@ def spike_linear(
     product to rounding (an infinite weight counts only where there is a spike). Anything else is the dense product.
 
     ``needed``, bytes of shape ``[R, N]``, says where the gradient of ``x`` has any effect. Where few are set
-    (:func:`skips`), the others are not computed and come out as 0.
+    (:func:`needed_crossover`), the others are not computed and come out as 0.
 
     >>> x, weight = torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([[1.0, 2.0, 4.0]])
     >>> spike_linear(x, weight, None).tolist()
@@ -58,21 +59,24 @@ def crossover(rows: int, inputs: int, outputs: int) -> float:
     return CROSSOVER if rows >= _MANY_ROWS and outputs >= _MANY_OUTPUTS else SMALL_CROSSOVER
 
 
-def skips(rows: int, inputs: int, outputs: int) -> bool:
-    """Whether it can pay to form only some of the input gradients for these sizes.
+def needed_crossover(rows: int, inputs: int, outputs: int) -> float:
+    """The share of needed input gradients from which on all of them are formed; 0 where they always are.
 
-    >>> skips(12800, 512, 512), skips(12800, 512, 10)
-    (True, False)
+    >>> needed_crossover(12800, 512, 512), needed_crossover(12800, 512, 128), needed_crossover(12800, 512, 10)
+    (0.3, 0.15, 0.0)
     """
-    return outputs >= _FEWEST_SKIPPED and crossover(rows, inputs, outputs) > 0
+    if outputs < _FEWEST_SKIPPED or not crossover(rows, inputs, outputs):
+        return 0.0
+    return NEEDED_CROSSOVER if outputs >= _MANY_SKIPPED else SMALL_NEEDED_CROSSOVER
 
 
 def _few(needed: torch.Tensor, outputs: int, inputs: int) -> torch.Tensor | None:
     """The packed bits of ``needed``, or None where all input gradients are as quickly formed."""
-    if not (needed.numel() and skips(len(needed), inputs, outputs)):
+    limit = needed_crossover(len(needed), inputs, outputs)
+    if not limit:
         return None
     words, counts = pack_op(needed)
-    return words if int(counts.numpy().sum()) < NEEDED_CROSSOVER * needed.numel() else None
+    return words if int(counts.numpy().sum()) < limit * needed.numel() else None
 
 
 def _packed(x: torch.Tensor, limit: float) -> tuple[torch.Tensor, torch.Tensor] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 AHEAD = 256  # rows whose spikes are listed before they are summed
-TOGETHER = 128  # rows, and inputs, of which the needed products are listed before they are formed
+TOGETHER = 256  # rows, and inputs, of which the needed products are listed before they are formed
 
 
 def source(name: str, width: int) -> str:
@@ -189,7 +189,7 @@ def input_gradient(begin, end, inputs, outputs, words, table, grad, found, place
             starts[high - low] = at
             for e in range(at):
                 sums[e] = 0
-            # A tile of WIDTH outputs and TOGETHER inputs stays in the first-level cache while all rows pass by.
+            # A tile of WIDTH outputs and TOGETHER inputs stays in the nearest caches while all rows pass by.
             for column in range(0, outputs, WIDTH):
                 base = column * inputs + first * WIDTH
                 for row in range(low, high):
