@@ -38,9 +38,8 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Triton's interpreter on the CPU, outputs that start as NaN, two rows of a table and two samples together."""
     interpreted(monkeypatch, op)
     monkeypatch.setattr(gpu, "_PROGRAMS", 1)
-    monkeypatch.setattr(gpu, "_MOST_SAMPLES", 2)
     monkeypatch.setattr(gpu, "_TOGETHER", 2)
-    monkeypatch.setattr(gpu, "_TILE", 128)
+    monkeypatch.setattr(gpu, "_TILE", 512)
 
 
 # NumPy warns of what compiled code computes in silence, for instance in the lanes that are masked out.
@@ -155,7 +154,7 @@ def test_compiles_for_a_card(
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     text, pointers = source(direction, dtype)
-    block, together, warps = gpu.launch_shape(size, direction)
+    block, together, warps = gpu.launch_shape(size, direction, dtype.itemsize)
     function = getattr(cache.load_for_triton(text, False), direction)
     number, fixed = ("constexpr", {"batch": 1, "size": 1}) if size == 1 else ("i32", {})
     signature = {"steps": "i32", "batch": number, "size": number, **pointers}

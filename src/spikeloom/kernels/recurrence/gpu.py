@@ -29,9 +29,9 @@ MOST = 1024
 _PRECISION = {torch.float32: "f32", torch.float64: "f64"}
 _WARP, _LANES_OF_A_THREAD, _MOST_WARPS = 32, 4, 8
 _TOGETHER = 8  # forward: rows whose loads are under way together
-_TILE = 8192  # backward: weights whose loads are under way together
-_PROGRAMS = 32  # backward: more of them read more weights in all, fewer leave more of the card idle
-_MOST_SAMPLES = 4  # of a program: bounds registers
+_TILE = 65536  # backward: bytes of weights whose loads are under way together
+_PROGRAMS = 64  # backward: more of them read more weights in all, fewer leave more of the card idle
+_MOST_SAMPLES = 2  # of a program: bounds registers
 
 
 def forward(plan: Plan, arrays: Arrays, x: torch.Tensor, first: torch.Tensor, weight: torch.Tensor, how: How) -> None:
@@ -55,7 +55,7 @@ def _launch(plan: Plan, arrays: Arrays, own: Arrays, shape: tuple[int, int], kin
     names = tuple(arrays)
     samples = 1 if kind[0] == "forward" else samples_of(batch)
     kernel = _kernel(plan, names, shared, _PRECISION[table.dtype], (*kind, samples), interpreted)
-    block, together, warps = launch_shape(len(table), kind[0])
+    block, together, warps = launch_shape(len(table), kind[0], table.element_size())
     programs = -(-batch // samples)
     room = programs * samples * block
     scratch = [table.new_empty(room)]
@@ -67,16 +67,16 @@ def _launch(plan: Plan, arrays: Arrays, own: Arrays, shape: tuple[int, int], kin
         kernel[(programs,)](steps, batch, len(table), *given, block=block, together=together, **how)
 
 
-def launch_shape(size: int, direction: str) -> tuple[int, int, int]:
+def launch_shape(size: int, direction: str, bytes_of_weight: int = 4) -> tuple[int, int, int]:
     """Lanes of a program, a power of two; the rows of a table that it takes at once; its warps.
 
     >>> launch_shape(20, "forward"), launch_shape(256, "forward"), launch_shape(1000, "forward")
     ((32, 8, 1), (256, 8, 2), (1024, 8, 8))
     >>> launch_shape(20, "backward"), launch_shape(256, "backward"), launch_shape(1000, "backward")
-    ((32, 32, 1), (256, 32, 8), (1024, 8, 8))
+    ((32, 32, 1), (256, 64, 8), (1024, 16, 8))
     """
     block = max(1 << (size - 1).bit_length(), _WARP)
-    together = _TOGETHER if direction == "forward" else min(_TILE // block, block)
+    together = _TOGETHER if direction == "forward" else min(_TILE // bytes_of_weight // block, block)
     lanes = block if direction == "forward" else block * together // 8
     return block, together, min(max(lanes // (_WARP * _LANES_OF_A_THREAD), 1), _MOST_WARPS)
 
@@ -85,7 +85,7 @@ def samples_of(batch: int) -> int:
     """Samples that a program takes backward, a power of two.
 
     >>> samples_of(1), samples_of(100), samples_of(128)
-    (1, 2, 4)
+    (1, 1, 2)
     """
     return min(1 << (max(batch // _PROGRAMS, 1).bit_length() - 1), _MOST_SAMPLES)
 
