@@ -270,16 +270,19 @@ def test_values_depend_on_neither_options_nor_place(name):
 
 
 def test_each_precision_keeps_to_itself():
-    exp_f32, sin_f32, tanh_f64 = numba_math.exp_f32, numba_math.sin_f32, numba_math.tanh_f64
-    for function, dtype in ((exp_f32, np.float32), (sin_f32, np.float32), (tanh_f64, np.float64)):
-        other = {np.float32: np.float64, np.float64: np.float32}[dtype]
+    for function, dtype in (
+        (numba_math.exp_f32, np.float32),
+        (numba_math.sin_f32, np.float32),
+        (numba_math.tanh_f64, float),
+    ):
+        other = {np.float32: float, float: np.float32}[dtype]
+        apply = numba.njit(lambda x, function=function: function(x))
         kind = numba.typeof(dtype(1.0))
-        function.compile((kind,))
-        assert function.overloads[(kind,)].signature.return_type == kind
-        with pytest.raises(numba.TypingError, match="expected float"):
-            function(other(1.0))
-        with pytest.raises(numba.TypingError, match="expected float"):
-            function(1)
+        apply(dtype(1.0))
+        assert apply.nopython_signatures[0].return_type == kind
+        for wrong in (other(1.0), 1):
+            with pytest.raises(numba.TypingError, match=f"expected {kind}"):
+                apply(wrong)
 
 
 def test_bitcast_keeps_the_bits():

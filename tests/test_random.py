@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 import pytest
 import scipy.stats
 import torch
 
 from spikeloom.kernels.philox import block
-from spikeloom.kernels.random import KINDS, draw
+from spikeloom.kernels.random import FEW, KINDS, draw
 
 F64 = torch.empty(0, dtype=torch.float64)
 
@@ -27,7 +28,9 @@ KNOWN = [
 @pytest.mark.parametrize(("counter", "key", "expected"), KNOWN)
 def test_known_answers(counter, key, expected) -> None:
     pair, step, both = (np.uint64(low | high << 32) for low, high in (counter[:2], counter[2:], key))
-    assert tuple(map(int, block(both, step, pair))) == expected
+    compiled = numba.njit(lambda both, step, pair: block(both, step, pair))
+    for found in (block.plain(both, step, pair), compiled(both, step, pair)):
+        assert tuple(map(int, found)) == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -37,6 +40,16 @@ def test_distribution(kind: str) -> None:
     assert scipy.stats.kstest(sample, law.cdf).pvalue > 1e-3
     assert len(np.unique(sample)) == len(sample)
     assert np.isfinite(sample).all()
+
+
+@pytest.mark.parametrize("like", [F64, F64.float()])
+def test_few_numbers_without_a_kernel_are_those_of_many(like: torch.Tensor) -> None:
+    many = draw("uniform.a", -3, 5, 20, 1001, like)
+    assert many.numel() > FEW
+    for steps, width in ((1, 1), (3, 17), (16, 1001)):
+        few = draw("uniform.a", -3, 7, steps, width, like)
+        assert few.is_contiguous()
+        assert torch.equal(few, many[2 : 2 + steps, :width])
 
 
 def test_neighbours_and_successors_are_uncorrelated() -> None:

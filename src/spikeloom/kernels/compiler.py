@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from ..lang.dialects.numba_pipeline import KernelCompiler
 
 
-class NoAlias(CompilerBase):
+class NoAlias(KernelCompiler):
     """Numba's pipeline with the promise that pointers do not overlap.
 
     A kernel with many arrays needs more run-time overlap checks than LLVM is willing to make before it
@@ -16,7 +16,7 @@ class NoAlias(CompilerBase):
 
     def define_pipelines(self) -> list[Any]:
         self.state.flags.noalias = True
-        return [DefaultPassBuilder.define_nopython_pipeline(self.state)]
+        return super().define_pipelines()
 
 
 def options(strict: bool) -> dict[str, Any]:

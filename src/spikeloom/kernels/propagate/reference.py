@@ -35,12 +35,8 @@ def drive(tasks: Sequence[Step], first: int, steps: int) -> None:
 _parsed = functools.lru_cache(maxsize=256)(Graph.parse)  # every chunk makes its tasks anew
 
 
-def _plain(function: Any) -> Callable[..., Any]:
-    return function.py_func
-
-
 def _words(key: int, step: int, pair: int) -> tuple[int, int, int, int]:
-    a, b, c, d = _plain(philox.block)(*(np.uint64(n & 0xFFFFFFFFFFFFFFFF) for n in (key, step, pair)))
+    a, b, c, d = philox.block.plain(*(np.uint64(n & 0xFFFFFFFFFFFFFFFF) for n in (key, step, pair)))
     return int(a), int(b), int(c), int(d)
 
 

@@ -26,7 +26,7 @@ from numba.extending import intrinsic
 
 __all__ = [
     "bitcast", "bounded", "copysign", "exponent_and_mantissa", "fabs", "flip_sign", "flush_denormals", "fma",
-    "is_odd", "polynomial", "pow2", "restore_denormals", "scale_pow2", "select", "widened",
+    "is_odd", "narrowed", "polynomial", "pow2", "restore_denormals", "scale_pow2", "select", "widened",
 ]  # fmt: skip
 
 # Without this a type checker asks callers for the typing context, which Numba passes.
@@ -36,6 +36,7 @@ _BIT_TWINS = {
     types.float64: types.int64,
     types.int32: types.float32,
     types.int64: types.float64,
+    types.uint64: types.float64,
 }
 _FTZ_AND_DAZ = 0x8040  # bits 15 and 6 of the x86 control register MXCSR
 _SQRT_HALF = {32: 0x3F3504F3, 64: 0x3FE6A09E667F3BCD}  # bits of sqrt(1/2), rounded to nearest
@@ -101,6 +102,18 @@ def widened(typing_context: Any, x: Any) -> Any:
         return builder.fpext(args[0], ir.DoubleType())
 
     return types.float64(x), code
+
+
+@_emitter
+def narrowed(typing_context: Any, x: Any) -> Any:
+    """A float64, and nothing else, rounded to float32."""
+    if x != types.float64:
+        raise TypingError(f"expected float64, got {x}")
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.fptrunc(args[0], ir.FloatType())
+
+    return types.float32(x), code
 
 
 @_emitter

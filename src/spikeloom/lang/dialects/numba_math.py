@@ -31,24 +31,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy
+from numba import njit, typeof, types
 
-from .numba_intrinsics import (
-    bounded,
-    copysign,
-    exponent_and_mantissa,
-    fabs,
-    flip_sign,
-    fma,
-    is_odd,
-    polynomial,
-    pow2,
-    scale_pow2,
-    select,
-    widened,
-)
+from . import numba_intrinsics as bits
 from .numba_polynomials import POLYNOMIALS_F32, POLYNOMIALS_F64
+from .numba_values import emitted, on_values
 
 __all__ = [
     "atan_f32", "atan_f64", "bernoulli_f32", "bernoulli_f64", "cos_f32", "cos_f64", "erf_f32", "erf_f64", "exp_f32",
@@ -67,6 +55,11 @@ class _Precision:
     ln2: tuple[float, float]  # sum to ln(2); the first has so few bits that its product with any exponent is exact
     erf_is_one: float  # from here on
     polynomials: dict[str, tuple[float, ...]]
+
+    def function(self, made: Callable[..., Any]) -> Any:
+        """What Numba calls for ``made``, a function of one number of this type."""
+        kind = typeof(self.dtype(0.0))
+        return emitted(kind(kind))(made)
 
     def cast(self, *values: float) -> tuple[Any, ...]:
         return tuple(self.dtype(value) for value in values)
@@ -97,10 +90,10 @@ class _Precision:
 _F32 = _Precision(numpy.float32, 23, 127, (0.693145751953125, 1.4286068203094173e-06), 4.0, POLYNOMIALS_F32)
 _F64 = _Precision(numpy.float64, 52, 1023, (0.6931471803691238, 1.9082149292705877e-10), 6.0, POLYNOMIALS_F64)
 
-# The options that Numba would otherwise inherit from whichever kernel happens to be compiled first are set here.
-# Parts go into them as Numba's own intermediate code, which compiles faster than one more function.
-_helper = numba.njit(forceinline=True, error_model="numpy", fastmath=False)
-_part = numba.njit(inline="always", error_model="numpy", fastmath=False)
+bounded, copysign, exponent_and_mantissa = map(on_values, (bits.bounded, bits.copysign, bits.exponent_and_mantissa))
+fabs, flip_sign, fma, is_odd = map(on_values, (bits.fabs, bits.flip_sign, bits.fma, bits.is_odd))
+narrowed, polynomial, pow2 = map(on_values, (bits.narrowed, bits.polynomial, bits.pow2))
+scale_pow2, select, widened = map(on_values, (bits.scale_pow2, bits.select, bits.widened))
 
 
 def _both(make: Callable[..., Any], *parts: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -112,7 +105,6 @@ def _make_reduced(p: _Precision) -> Any:
     rounder, log2e, minus_high, minus_low = p.cast(p.rounder, 1 / math.log(2), -p.ln2[0], -p.ln2[1])
     coefficients = p.coefficients("expm1")
 
-    @_part
     def reduced(x):
         """``(r, s, shifted)``: x = r + n ln(2), |r| <= ln(2)/2, expm1(r) = r + r**2 s and shifted = n + rounder."""
         shifted = fma(x, log2e, rounder)
@@ -128,7 +120,7 @@ def _make_exp(p: _Precision, reduced: Any) -> Any:
     high = math.ceil((p.bias + p.fraction) * math.log(2)) + 1
     low, high, one = p.cast(-high, high, 1)
 
-    @_helper
+    @p.function
     def exp(x):
         """e**x."""
         r, s, shifted = reduced(bounded(x, low, high))
@@ -141,23 +133,22 @@ def _make_expm1_quotients(p: _Precision, reduced: Any) -> tuple[Any, Any, Any]:
     low, high, half, one, two = p.cast(-p.lost_beside_1, p.log_scale + 1, 0.5, 1, 2)
     tiny, flat = p.cast(p.smallest_normal * 2**24, 2.0 ** -(p.fraction + 2))
 
-    @_part
     def change(x):
         r, s, shifted = reduced(bounded(x, low, high))
         scale = pow2(shifted - one)  # half of 2**n, which alone may overflow
         return fma(scale, r * r * s, fma(scale, r, scale - half)) * two
 
-    @_helper
+    @p.function
     def expm1(x):
         """e**x - 1."""
         return select(fabs(x) < tiny, x, change(x))
 
-    @_helper
+    @p.function
     def exprel(x):
         """(e**x - 1) / x, which is 1 at 0."""
         return select(fabs(x) < flat, one, change(x) / x)
 
-    @_helper
+    @p.function
     def bernoulli(x):
         """x / (e**x - 1), which is 1 at 0."""
         return select(fabs(x) < flat, one, x / change(x))
@@ -168,7 +159,7 @@ def _make_expm1_quotients(p: _Precision, reduced: Any) -> tuple[Any, Any, Any]:
 def _make_sigmoid(p: _Precision, reduced: Any) -> Any:
     low, high, zero, one, flushed = p.cast(-p.lost_beside_1, p.log_scale, 0, 1, math.log(p.smallest_normal))
 
-    @_helper
+    @p.function
     def sigmoid(x):
         """1 / (1 + e**-x)."""
         r, s, shifted = reduced(bounded(-x, low, high))
@@ -184,7 +175,7 @@ def _make_tanh(p: _Precision, reduced: Any) -> Any:
     zero, high, one, two, near = p.cast(0, p.lost_beside_1, 1, 2, 0.625)
     coefficients = p.coefficients("tanh")
 
-    @_helper
+    @p.function
     def tanh(x):
         """Hyperbolic tangent."""
         a = fabs(x)
@@ -202,7 +193,6 @@ def _make_logarithm(p: _Precision) -> Any:
     high, low, minus_half, zero, infinity, nan = p.cast(*p.ln2, -0.5, 0, math.inf, math.nan)
     coefficients = p.coefficients("log1p")
 
-    @_part
     def logarithm(x, e, f):
         """log(x) = e ln(2) + log1p(f), the smallest terms first, with the right value where f means nothing."""
         square = f * f
@@ -216,7 +206,7 @@ def _make_logarithm(p: _Precision) -> Any:
 def _make_log(p: _Precision, logarithm: Any) -> Any:
     smallest, up, power, zero, one = p.cast(p.smallest_normal, 2.0**54, -54, 0, 1)
 
-    @_helper
+    @p.function
     def log(x):
         """Natural logarithm: -inf at 0, NaN below."""
         denormal = x < smallest
@@ -229,7 +219,7 @@ def _make_log(p: _Precision, logarithm: Any) -> Any:
 def _make_log1p(p: _Precision, logarithm: Any) -> Any:
     rounder, one, far = p.cast(p.rounder, 1, 2.0 ** (p.fraction + 7))
 
-    @_helper
+    @p.function
     def log1p(x):
         """log(1 + x): -inf at -1, NaN below."""
         u = one + x
@@ -247,7 +237,6 @@ _PI_2_PARTS = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21
 _TWO_BY_PI, _ROUNDER = 2 / math.pi, _F64.rounder
 
 
-@_part
 def _quarter_turns(x):  # float64
     """``(r, tail, shifted)`` with ``x = r + tail + n pi/2``, ``|r| <= pi/4`` and ``shifted = n + rounder``."""
     shifted = fma(x, _TWO_BY_PI, _ROUNDER)
@@ -263,13 +252,13 @@ def _quarter_turns(x):  # float64
 def _make_sine(p: _Precision) -> Any:
     sine, cosine = p.coefficients("sin"), p.cast(-0.5) + p.coefficients("cos")
     one, nan, farthest = p.cast(1, math.nan, 2.0**45)
-    narrowed = p.dtype
 
-    @_part
     def sine_of(x, wide, quarters):
         """sin(x + quarters pi/2) for ``wide``, which is ``x`` in float64; NaN where ``x`` is out of range."""
         r, tail, shifted = _quarter_turns(wide)
-        r, tail, shifted = narrowed(r), narrowed(tail), shifted + quarters
+        shifted = shifted + quarters
+        if p is _F32:
+            r, tail = narrowed(r), narrowed(tail)
         square = r * r
         s = r + fma(r * square, polynomial(square, sine), tail)
         c = one + (square * polynomial(square, cosine) - r * tail)
@@ -282,25 +271,25 @@ def _make_sine(p: _Precision) -> Any:
 _sine_f32, _sine_f64 = _both(_make_sine)
 
 
-@_helper
+@_F32.function
 def sin_f32(x):
     """Sine of an angle in radians."""
     return _sine_f32(x, widened(x), 0.0)
 
 
-@_helper
+@_F32.function
 def cos_f32(x):
     """Cosine of an angle in radians."""
     return _sine_f32(x, widened(x), 1.0)
 
 
-@_helper
+@_F64.function
 def sin_f64(x):
     """Sine of an angle in radians."""
     return _sine_f64(x, x, 0.0)
 
 
-@_helper
+@_F64.function
 def cos_f64(x):
     """Cosine of an angle in radians."""
     return _sine_f64(x, x, 1.0)
@@ -311,7 +300,7 @@ def _make_atan(p: _Precision) -> Any:
     pi_2_low = p.dtype(math.pi / 2 - float(pi_2) + 6.123233995736766e-17)
     coefficients = p.coefficients("atan")
 
-    @_helper
+    @p.function
     def atan(x):
         """Inverse tangent, in [-pi/2, pi/2]."""
         a = fabs(x)
@@ -329,7 +318,7 @@ def _make_erf(p: _Precision, reduced: Any) -> Any:
     one, zero, farthest = p.cast(1, 0, p.erf_is_one)
     near, far = p.coefficients("erf"), p.coefficients("erfc_log")
 
-    @_helper
+    @p.function
     def erf(x):
         """Error function."""
         a = fabs(x)
@@ -352,20 +341,20 @@ atan_f32, atan_f64 = _both(_make_atan)
 erf_f32, erf_f64 = _both(_make_erf, _REDUCED)
 
 
-@_helper
+@njit(forceinline=True, error_model="numpy", fastmath=False)
 def pow_f64(x, y):
     """x**y by the C library."""
     return x**y
 
 
-@_helper
+@emitted(types.float32(types.float32, types.float32))
 def pow_f32(x, y):
     """x**y through float64, whose logarithm has the digits that the exponential of a large product needs."""
     wide, power = widened(x), widened(y)
-    log, shifted = log_f64(fabs(wide)), power + _ROUNDER
+    log, shifted = log_f64.plain(fabs(wide)), power + _ROUNDER
     whole = shifted - _ROUNDER == power
-    r = exp_f64(power * log)
+    r = exp_f64.plain(power * log)
     r = select((power == 0.0) | ((log == 0.0) & (power == power)), 1.0, r)
     r = select(is_odd(shifted) & whole, copysign(r, wide), r)
-    r = select((wide < 0.0) & (wide > -math.inf) & (not whole), math.nan, r)
-    return numba.float32(select(wide == 1.0, 1.0, r))
+    r = select((wide < 0.0) & (wide > -math.inf) & ~whole, math.nan, r)
+    return narrowed(select(wide == 1.0, 1.0, r))
