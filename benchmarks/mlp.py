@@ -27,6 +27,7 @@ import torch
 from measuring import Tasks, Times, adam_step, against, command, compared, load, measure, peak, peaks, quoted, ratio
 
 import spikeloom as sl
+from spikeloom.kernels.scan.scan import scan
 from spikeloom.kernels.spike_linear import linear
 from spikeloom.kernels.spike_linear.op import input_gradient_op, pack_op
 from spikeloom.surrogates import Surrogate
@@ -141,8 +142,19 @@ def compact(rounds: int) -> None:
         tasks |= {name: step, f"{name}, all": whole}
         sl.last_kernels()
         step()
-        print(f"{name}: {'some left out' if any('needed' in k for k in sl.last_kernels()) else 'all formed'}")
+        formed = "some are left out" if any("needed" in k for k in sl.last_kernels()) else "all are formed"
+        print(f"{name}: {share(sl.Triangle(width=width), x):.0%} needed between the hidden layers, {formed}")
     report("W2 one Adam step, by surrogate", measure(tasks, rounds))
+
+
+def share(surrogate: Surrogate, x: torch.Tensor) -> float:
+    """How many of the first hidden layer's gradients are needed."""
+    neuron, weight = spiking(surrogate)[1], linears()[0].weight
+    assert isinstance(neuron, sl.nn.Neuron)
+    marks = scan(
+        neuron.model, {"v": torch.nn.functional.linear(x, weight)}, surrogate=surrogate, mark_needed=True
+    ).needed  # fmt: skip
+    return float((marks != 0).float().mean()) if marks is not None else 1.0
 
 
 def needed(rounds: int) -> None:
