@@ -1,13 +1,15 @@
 """What a network costs before it runs: `python benchmarks/network_start.py`.
 
-Seconds to the first step of COBA with an empty kernel cache and with a full one (edges included, imports not), each
-in a process of its own, and the memory that a CUBA-like network of 100,000 neurons takes above the imports.
+Seconds to the first step of COBA with an empty kernel cache and with a full one (edges included, imports not), wall and
+processor, median and range of seven processes each, and the memory that a CUBA-like network of 100,000 neurons takes
+above the imports.
 """
 
 from __future__ import annotations
 
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,13 +17,27 @@ import time
 
 from spikeloom.bench.contenders.spikeloom_networks import NETWORKS
 
+ROUNDS = 7
 
-def first_step() -> float:
-    """Seconds of the first step of COBA."""
+
+def first_step() -> tuple[float, float]:
+    """Seconds of the first step of COBA, wall and processor."""
     net = NETWORKS["coba"](4000)
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     net.run(0.1, threads=1)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, time.process_time() - busy
+
+
+def in_a_process(cache: str) -> list[float]:
+    command, surroundings = [sys.executable, __file__, "once"], {**os.environ, "SPIKELOOM_CACHE": cache}
+    found = subprocess.run(command, env=surroundings, check=True, capture_output=True, text=True)
+    return [float(seconds) for seconds in found.stdout.split()]
+
+
+def line(label: str, runs: list[list[float]]) -> str:
+    columns = zip(("wall", "processor"), zip(*runs, strict=True), strict=True)
+    texts = [f"{what} {statistics.median(s):.2f} s ({min(s):.2f} to {max(s):.2f})" for what, s in columns]
+    return f"first step of COBA, kernel cache {label}: {', '.join(texts)}"
 
 
 def memory() -> float:
@@ -34,13 +50,15 @@ def memory() -> float:
 
 def main() -> None:
     if len(sys.argv) > 1:
-        print(f"{first_step():.2f}")
+        print(*first_step())
         return
-    with tempfile.TemporaryDirectory() as cache:
-        for label in ("empty", "full"):
-            command, surroundings = [sys.executable, __file__, "once"], {**os.environ, "SPIKELOOM_CACHE": cache}
-            found = subprocess.run(command, env=surroundings, check=True, capture_output=True, text=True)
-            print(f"first step of COBA, kernel cache {label}: {found.stdout.strip()} s")
+    empty, full = list[list[float]](), list[list[float]]()
+    for _ in range(ROUNDS):
+        with tempfile.TemporaryDirectory() as cache:
+            empty.append(in_a_process(cache))
+            full.append(in_a_process(cache))
+    print(line("empty", empty))
+    print(line("full", full))
     print(f"CUBA-like, 100,000 neurons, above the imports: {memory():.0f} MiB at most")
 
 
