@@ -25,6 +25,7 @@ from numba.core.typed_passes import (
 )
 from numba.core.untyped_passes import FixupArgs, IRProcessing, ReconstructSSA, TranslateByteCode
 
+from .numba_typing import remembering
 from .numba_values import PREFIX
 
 __all__ = ["KernelCompiler"]
@@ -79,6 +80,7 @@ class KernelCompiler(CompilerBase):
     """For ``numba.cfunc(pipeline_class=)``, and for ``numba.njit`` of what only such functions call."""
 
     def define_pipelines(self) -> list[Any]:
+        self.state.typingctx = remembering(self.state.typingctx)
         passes = PassManager("kernel")
         lowering = _KernelLowering if self.state.flags.no_compile else _PartLowering  # cfunc sets the flag
         for step in (
