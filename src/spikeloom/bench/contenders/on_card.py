@@ -10,7 +10,8 @@ class OnCard:
     """Has the methods of a :class:`training.Frame` that lies on a device."""
 
     def __init__(self, frame: Any) -> None:
-        self.frame, self.torch = frame, importlib.import_module("torch")
+        self.frame: Any = frame
+        self.torch: Any = importlib.import_module("torch")
 
     def call(self) -> None:
         """As a script does it: one launch after another."""
@@ -46,12 +47,12 @@ class Recorded(OnCard):
 
     def call(self) -> None:
         if self.graph is None:
-            self.record()
+            self.graph = self.recorded()
         self.graph.replay()
         self.torch.cuda.synchronize()
 
-    def record(self) -> None:
-        """Three calls beside the default stream first, so that all is compiled and allocated, as torch advises."""
+    def recorded(self) -> Any:
+        """A call as a graph, after three beside the default stream, as torch advises: all is then compiled."""
         cuda = self.torch.cuda
         stream = cuda.Stream()
         stream.wait_stream(cuda.current_stream())
@@ -59,9 +60,10 @@ class Recorded(OnCard):
             for _ in range(3):
                 self.frame.call()
         cuda.current_stream().wait_stream(stream)
-        self.graph = cuda.CUDAGraph()
-        with cuda.graph(self.graph):
+        graph = cuda.CUDAGraph()
+        with cuda.graph(graph):
             self.frame.call()
+        return graph
 
     def fresh(self) -> None:
         self.graph = None

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ...lang.analysis import replace
 from ...lang.dialects.numba import function_imports, kernel_dialect
 from ...lang.emit import identifier, statements
+from ...lang.expr import Expr, lift, topological
 from ...lang.graph import Graph
 from ...lang.idioms import fused
 from ..cache import load
@@ -17,6 +19,7 @@ from ..program import NEXT, SHOWN, SPIKE, STATE
 from ..scan.plan import forward_plan
 
 _HEAD = 8
+_BLOCK = 128  # neurons: more are looked through where one of them fired, fewer cost more beside what they compute
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +74,8 @@ def advance_task(population: Stepped, label: str, strict: bool = False) -> tuple
     kinds = tuple((n, "taken" if a.taken else "read") for n, a in p.arrivals.items())
     single = tuple(n for n, c in p.constants.items() if c.size == 1)
     precision = "f32" if next(iter(p.states.values())).dtype == np.float32 else "f64"
-    text = advance_source(p.text, kinds, single, tuple(p.shown), precision, label, strict)
+    positive = frozenset(n for n, c in p.constants.items() if (c > 0.0).all())
+    text = advance_source(p.text, kinds, single, tuple(p.shown), precision, label, strict, positive)
     parts = 0 if p.lists is None else p.lists.counts.shape[1]
     head = [p.size, parts, 0, 0, 0, 0, 0, 0]
     if p.lists is not None:
@@ -90,12 +94,14 @@ def _address(text: str) -> int:
 @functools.lru_cache(maxsize=256)
 def advance_source(
     text: str, arrivals: tuple[tuple[str, str], ...], single: Sequence[str], shown: Sequence[str], precision: str,
-    label: str, strict: bool,
+    label: str, strict: bool, positive: frozenset[str] = frozenset(),
 ) -> str:  # fmt: skip
-    """The module of one task. ``arrivals`` are (stream, "taken" or "read"); ``single`` the constants of one number."""
+    """The module of one task. ``arrivals`` are (stream, "taken" or "read"); ``single`` the constants of one number,
+    ``positive`` those that are above 0."""
     names = tuple(n.removeprefix(SHOWN) for n in shown)
     graph = forward_plan(text, names).forward
-    graph = Graph(graph.inputs, dict(zip(graph.outputs, fused(list(graph.outputs.values())), strict=True)))
+    found = compared(fused(list(graph.outputs.values())), positive)
+    graph = Graph(graph.inputs, dict(zip(graph.outputs, found, strict=True)))
     states = [n for n in Graph.parse(text).inputs if n.startswith(STATE)]
     constants = [n for n in graph.inputs if n.startswith("c") and n[1:].isdigit()]
     fires = SPIKE in graph.outputs
@@ -115,6 +121,27 @@ def advance_source(
     lines = [*loads, *body, *stores]
     imports = function_imports(graph.outputs.values(), precision)
     return "\n".join(_Module(label, kind, arrays, received, singles, fires).lines(imports, lines, strict))
+
+
+def compared(outputs: Sequence[Expr], positive: frozenset[str]) -> list[Expr]:
+    """``outputs`` in which a spike is v >= threshold, where it was (v - threshold) c >= 0 with c above 0.
+
+    Only a surrogate needs the distance. The sign of a difference is exact, so the spikes are the same.
+
+    >>> from spikeloom.lang import math as m
+    >>> from spikeloom.lang.expr import symbol
+    >>> v, c = symbol("v"), symbol("c0")
+    >>> [str(e) for e in compared([m.fire((v - 1.0) * c)], frozenset({"c0"}))]
+    ['where((v >= 1), 1, 0)']
+    """
+    new: dict[int, Expr] = {}
+    for expr in topological(outputs):
+        if expr.op != "fire" or expr.args[0].op != "mul":
+            continue
+        factors = [a for a in expr.args[0].args if not (a.op == "symbol" and a.data in positive)]
+        if len(factors) == 1 and factors[0].op == "sub":
+            new[id(expr)] = Expr("where", (Expr("ge", factors[0].args), lift(1.0), lift(0.0)))
+    return replace(outputs, new)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,8 +174,8 @@ class _Module:
             f"def advance({parameters}):",
             *(f"    {identifier(n)} = {identifier(n)}_all[0]" for n in self.singles),
             "    count = 0",
-            "    for base in range(begin, end, 64):",
-            "        top = base + 64 if base + 64 < end else end",
+            f"    for base in range(begin, end, {_BLOCK}):",
+            f"        top = base + {_BLOCK} if base + {_BLOCK} < end else end",
             "        hits = int32(0)",
             "        for m in range(base, top):",
             *(f"            {line}" for line in body),
@@ -160,7 +187,7 @@ class _Module:
             "    width, slot = table[0], 0",
             *(["    slot = step % table[2]"] if self.fires else []),
             "    listed = pointer(table[3] + 4 * (slot * width + begin), int32)",
-            f"    fired = scratch(64, {self.kind})",
+            f"    fired = scratch({_BLOCK}, {self.kind})",
             *_unpacked(self.arrays, self.received, self.kind),
             f"    count = advance({parameters})",
             *(["    pointer(table[4], int64)[8 * (slot * table[1] + part)] = count"] if self.fires else []),
