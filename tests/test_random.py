@@ -46,7 +46,7 @@ def test_distribution(kind: str) -> None:
 def test_few_numbers_without_a_kernel_are_those_of_many(like: torch.Tensor) -> None:
     many = draw("uniform.a", -3, 5, 20, 1001, like)
     assert many.numel() > FEW
-    for steps, width in ((1, 1), (3, 17), (16, 1001)):
+    for steps, width in ((1, 1), (3, 17), (16, 1001), (0, 5), (2, 0)):
         few = draw("uniform.a", -3, 7, steps, width, like)
         assert few.is_contiguous()
         assert torch.equal(few, many[2 : 2 + steps, :width])

@@ -116,3 +116,17 @@ def test_long_and_mixed_delays_equal_a_plain_loop(delays, threads, chunk, monkey
             np.add.at(arriving, (step + lag[row], p.edges.targets[row]), p.weights[row])
     assert len(fired) > 100
     assert list(zip(np.rint(trains.times / 0.1).astype(int).tolist(), trains.neurons.tolist(), strict=True)) == fired
+
+
+def test_neurons_with_thresholds_of_their_own_may_send() -> None:
+    """To connect them raised TypeError. A spike brings back 1/8: enough for a threshold of 1/8, not of 4/8."""
+    found = []
+    for backend in ("cpu", "reference"):
+        net = sl.sim.Network(dt=1.0, seed=1, dtype="float64")
+        cells = net.population(sl.IF(v_threshold=np.arange(1, 5) / 8, reset_mechanism="value"), 4, "cells")
+        net.connect(cells, cells, sl.sim.one_to_one(), weight=1 / 8, delay=1.0)
+        cells.set(v=np.array([1, 1, 2, 4]) / 8)
+        with sl.backend(backend):
+            spikes = net.run(3.0).spikes["cells"]
+        found.append((spikes.times.tolist(), spikes.neurons.tolist()))
+    assert found == [([1.0, 1.0, 2.0, 3.0], [0, 3, 0, 0])] * 2

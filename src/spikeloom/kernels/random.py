@@ -53,7 +53,7 @@ def _few(key: int, first: int, steps: int, width: int) -> np.ndarray:
     words = block.plain(np.uint64(key & 0xFFFFFFFFFFFFFFFF), step, np.arange((width + 1) // 2).astype(np.uint64))
     high, low = np.stack(words[::2], axis=-1), np.stack(words[1::2], axis=-1)
     numbers = ((high << np.uint64(21) | low >> np.uint64(11)) + np.uint64(1)) * 2.0**-53
-    return np.ascontiguousarray(numbers.reshape(steps, -1)[:, :width])
+    return np.ascontiguousarray(numbers.reshape(steps, 2 * numbers.shape[1])[:, :width])
 
 
 def checked_seed(seed: object) -> int:

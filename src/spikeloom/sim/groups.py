@@ -88,7 +88,8 @@ class Population(Group):
     @property
     def fires(self) -> bool:
         """Whether its neurons make spikes."""
-        return self._model.threshold(self._model.symbols()[0]) is not None
+        model = self._model.symbolic()  # parameters may be arrays, which equations on symbols do not take
+        return model.threshold(model.symbols()[0]) is not None
 
     def set(self, **states: Any) -> None:
         """Initial values of states: a number, an array [size], or a distribution such as ``sl.sim.uniform(-60, -50)``.
