@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
 from spikeloom.bench.contenders.spikeloom_networks import NETWORKS
+from spikeloom.bench.rounds import spread_text
 
 ROUNDS = 7
 
@@ -36,7 +36,7 @@ def in_a_process(cache: str) -> list[float]:
 
 def line(label: str, runs: list[list[float]]) -> str:
     columns = zip(("wall", "processor"), zip(*runs, strict=True), strict=True)
-    texts = [f"{what} {statistics.median(s):.2f} s ({min(s):.2f} to {max(s):.2f})" for what, s in columns]
+    texts = [f"{what} {spread_text(s)} s" for what, s in columns]
     return f"first step of COBA, kernel cache {label}: {', '.join(texts)}"
 
 

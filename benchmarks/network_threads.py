@@ -19,6 +19,7 @@ from typing import Any
 
 from spikeloom.bench.networks import WORKLOADS
 from spikeloom.bench.process import Contender
+from spikeloom.bench.rounds import spread_text
 
 NETWORKS = ("cuba-20k", "cuba-100k", "brunel")
 
@@ -45,10 +46,6 @@ def at_once(contenders: list[Contender]) -> float:
     return statistics.fmean(found)
 
 
-def text(values: list[float]) -> str:
-    return f"{statistics.median(values):.3g} ({min(values):.3g} to {max(values):.3g})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="What a second thread brings to a network")
     parser.add_argument("--rounds", type=int, default=5)
@@ -63,8 +60,9 @@ def main() -> None:
         alone, two, side = map(list, zip(*rounds, strict=True))
         gain = [a / b for a, b, _ in rounds]
         possible = [2 * a / c for a, _, c in rounds]
-        print(f"{name:<10} 1 thread {text(alone)}, 2 threads {text(two)}: {text(gain)} x; "
-              f"two networks at once {text(side)}: {text(possible)} x", flush=True)  # fmt: skip
+        one_text, two_text, gained, side_text, could = map(spread_text, (alone, two, gain, side, possible))
+        print(f"{name:<10} 1 thread {one_text}, 2 threads {two_text}: {gained} x; "
+              f"two networks at once {side_text}: {could} x", flush=True)  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 import torch
 
 import spikeloom as sl
+from spikeloom.bench.contenders.on_card import recorded
 from spikeloom.kernels.prepare import constants
 from spikeloom.kernels.program import CONSTANT, NEXT, SPIKE, STATE, STREAM, Program, program
 from spikeloom.kernels.scan import gpu
@@ -107,27 +108,13 @@ def call(x: torch.Tensor, grad: torch.Tensor) -> None:
     torch.autograd.grad(result.spikes, x, grad)
 
 
-def recorded(run: Run) -> Run:
-    """``run`` played from a CUDA graph."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        run()
-    return graph.replay
-
-
 def with_graphs(runs: Mapping[str, Run]) -> dict[str, Run]:
     """Each as it is and recorded; says where it cannot be."""
     found: dict[str, Run] = {}
     for name, run in runs.items():
         found[name] = run
         try:
-            found[f"{name}, graph"] = recorded(run)
+            found[f"{name}, graph"] = recorded(run).replay
         except Exception as error:  # whatever a framework that cannot be recorded raises
             print(f"  {name}: not recorded ({type(error).__name__}: {str(error)[:60]})")
     return found

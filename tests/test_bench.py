@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from spikeloom.bench import simulate, train
 from spikeloom.bench.config import SimulateConfig, TrainConfig
@@ -50,8 +51,6 @@ class Here:
 
 @pytest.fixture(scope="module")
 def here() -> Iterator[None]:
-    import torch
-
     threads = torch.get_num_threads()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "Contender", Here)
@@ -111,6 +110,22 @@ def test_nothing_is_measured_where_spikes_or_gradients_differ(monkeypatch: pytes
     monkeypatch.setattr(train, "compared", lambda *_: (why, {}))
     with pytest.raises(BenchError, match="gradient 0 differs"):
         train.bench(TASKS["mlp"], TrainConfig(), {}, lambda text: None)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_a_card_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "train", "--gpu", "--tasks", "mlp", "--out", str(tmp_path)]) != 0
+    assert "--gpu needs a CUDA device: got none that torch can use" in capsys.readouterr().err
+
+
+def test_a_peer_that_cannot_be_recorded_is_no_fault() -> None:
+    def found(label: str) -> dict[str, object]:
+        return {"mlp": {"refused": {}, "failed": {label: "operation not permitted when stream is capturing"}}}
+
+    raise_for(found("snnTorch" + train.RECORDED))
+    for label in ("spikeloom" + train.RECORDED, "snnTorch"):
+        with pytest.raises(BenchError, match=f"mlp: {label}"):
+            raise_for(found(label))
 
 
 def test_rates_that_differ_by_more_than_statistics_allow_are_refused() -> None:

@@ -24,7 +24,7 @@ OURS, REFERENCE = "spikeloom", "loop in torch"
 # Spyx compares the membrane of the step before with the threshold: it is held against a loop of its own equations.
 SPYX, EQUATIONS = "Spyx (own dynamics)", "loop of Spyx's equations"
 _AGAINST, _KINDS = {SPYX: EQUATIONS, EQUATIONS: EQUATIONS}, {SPYX: ("neurons", "mlp")}
-RECORDED = ", CUDA graph"  # the label of a contender whose calls are recorded
+RECORDED = ", recorded"  # the label of a contender whose calls are played from a CUDA graph
 PEERS = {"snnTorch": "snntorch", "SpikingJelly": "spikingjelly", "Norse": "norse", "Sinabs": "sinabs", SPYX: "spyx"}
 # glibc: nothing that is freed goes back to the system. Page faults else take half of the floor's time.
 _OTHER_NUMBERS = "Was the code changed while it ran, or do interpreters have different versions of NumPy?"

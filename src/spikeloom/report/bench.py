@@ -83,7 +83,7 @@ def headline(asked: Sequence[Result]) -> str:
     '1 of 2 targets reached. Missed: conv (time: 2.00, asked at most 1.15).'
     """
     if not asked:
-        return "Measured at sizes, or without the peers, for which nothing is asked."
+        return "Measured at sizes, without the peers, or on a card, for which nothing is asked."
     missed = [f"{r.workload} ({r.what}: {r.text.split()[0]}, asked {r.limit_text})" for r in asked if not r.reached]
     text = f"{len(asked) - len(missed)} of {len(asked)} targets reached."
     return f"{text} Missed: {'; '.join(missed)}." if missed else text

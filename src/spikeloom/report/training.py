@@ -115,6 +115,8 @@ def headline(confusion: np.ndarray, class_names: Sequence[str]) -> str:
 
     >>> headline(np.array([[8, 2], [0, 10]]), ["cat", "dog"])
     '18 of 20 test images recognised (90.0 %). The most frequent mistake: cat taken for dog, 2 times.'
+    >>> headline(np.array([[9, 1], [1, 9]]), ["cat", "dog"])
+    '18 of 20 test images recognised (90.0 %). No mistake was made more than once.'
     """
     counts = np.asarray(confusion)
     total, right = counts.sum(), np.trace(counts)
@@ -126,8 +128,10 @@ def headline(confusion: np.ndarray, class_names: Sequence[str]) -> str:
         return text
     row, column = np.unravel_index(np.argmax(wrong), wrong.shape)
     times = wrong[row, column]
-    often = f"{times:,.0f} time{'s' if times != 1 else ''}"
-    return f"{text} The most frequent mistake: {class_names[int(row)]} taken for {class_names[int(column)]}, {often}."
+    if times == 1:
+        return f"{text} No mistake was made more than once."
+    mistake = f"{class_names[int(row)]} taken for {class_names[int(column)]}"
+    return f"{text} The most frequent mistake: {mistake}, {times:,.0f} times."
 
 
 def _document(report: TrainingReport) -> str:

@@ -3,7 +3,23 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from typing import Any
+
+
+def recorded(call: Callable[[], object]) -> Any:
+    """``call`` as a CUDA graph, after three calls beside the default stream, as torch advises: all is then compiled."""
+    cuda: Any = importlib.import_module("torch").cuda
+    stream = cuda.Stream()
+    stream.wait_stream(cuda.current_stream())
+    with cuda.stream(stream):
+        for _ in range(3):
+            call()
+    cuda.current_stream().wait_stream(stream)
+    graph = cuda.CUDAGraph()
+    with cuda.graph(graph):
+        call()
+    return graph
 
 
 class OnCard:
@@ -47,23 +63,9 @@ class Recorded(OnCard):
 
     def call(self) -> None:
         if self.graph is None:
-            self.graph = self.recorded()
+            self.graph = recorded(self.frame.call)
         self.graph.replay()
         self.torch.cuda.synchronize()
-
-    def recorded(self) -> Any:
-        """A call as a graph, after three beside the default stream, as torch advises: all is then compiled."""
-        cuda = self.torch.cuda
-        stream = cuda.Stream()
-        stream.wait_stream(cuda.current_stream())
-        with cuda.stream(stream):
-            for _ in range(3):
-                self.frame.call()
-        cuda.current_stream().wait_stream(stream)
-        graph = cuda.CUDAGraph()
-        with cuda.graph(graph):
-            self.frame.call()
-        return graph
 
     def fresh(self) -> None:
         self.graph = None

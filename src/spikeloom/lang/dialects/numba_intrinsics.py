@@ -95,25 +95,23 @@ def bitcast(typing_context: Any, x: Any) -> Any:
 @_emitter
 def widened(typing_context: Any, x: Any) -> Any:
     """A float32, and nothing else, as float64."""
-    if x != types.float32:
-        raise TypingError(f"expected float32, got {x}")
-
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fpext(args[0], ir.DoubleType())
-
-    return types.float64(x), code
+    return _converted(x, types.float32, types.float64, "fpext")
 
 
 @_emitter
 def narrowed(typing_context: Any, x: Any) -> Any:
     """A float64, and nothing else, rounded to float32."""
-    if x != types.float64:
-        raise TypingError(f"expected float64, got {x}")
+    return _converted(x, types.float64, types.float32, "fptrunc")
+
+
+def _converted(x: Any, source: Any, target: Any, way: str) -> Any:
+    if x != source:
+        raise TypingError(f"expected {source}, got {x}")
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.fptrunc(args[0], ir.FloatType())
+        return getattr(builder, way)(args[0], context.get_value_type(target))
 
-    return types.float32(x), code
+    return target(x), code
 
 
 @_emitter
