@@ -1,6 +1,7 @@
 """A net of convolutions and spiking neurons against its own dense convolutions, and the sparse convolution by itself.
 
-    python benchmarks/conv.py [--rounds 10] [--only train parts memory sweep] [--threads 2] [--default-allocator]
+    python benchmarks/conv.py [--rounds 10] [--only train compact parts memory sweep needed] [--threads 2]
+        [--default-allocator]
 
 W4: conv 2-32-64 of 3 x 3 on 32 x 32, each followed by LIF and an average over 2 x 2, a linear readout, T=16, batch 32,
 input 10 % dense; one Adam step. Floors are the same layers of torch without neurons: once over T*B ("merged"), one step
@@ -9,26 +10,36 @@ interleaved rounds of one run, with ratios of medians and the quartiles of the r
 ``--default-allocator``, the C library hands no memory back to the system, on both sides: page faults else take half of
 the floor's time. Before anything is timed, spikes and gradients are compared with those of the reference backend. Peak
 memory is that of a process of its own, above what it held once net and input were there, with the allocator as it is.
-The sweep compares the operator (forward, and forward with the parameters' gradients, the test of its input included)
-with torch's.
+``compact`` is a step of the same net with a stride of 2 in place of the first average, so that the second convolution
+comes straight after neurons: with surrogates that are zero far from the threshold, with the input gradients that they
+make zero left out, and with all of them formed; ``needed`` compares that product alone with the dense one, for shares
+of entries that are needed, from their bytes on. The sweep compares the operator (forward, and forward with the
+parameters' gradients, the test of its input included) with torch's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import itertools
 import math
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import numpy as np
 import torch
 from measuring import Tasks, Times, adam_step, against, command, compared, load, measure, peak, peaks, ratio
 
 import spikeloom as sl
+from spikeloom.kernels.scan.scan import scan
 from spikeloom.kernels.spike_conv import conv
+from spikeloom.kernels.spike_conv.op import input_gradient_op
+from spikeloom.kernels.spike_conv.reference import whole_input_gradient
+from spikeloom.kernels.spike_conv.shape import ConvShape
+from spikeloom.kernels.spike_linear.op import pack_op
+from spikeloom.surrogates import Surrogate
 
 STEPS, BATCH, SIDE, CHANNELS, CLASSES, DENSITY, BETA = 16, 32, 32, (2, 32, 64), 10, 0.1, 0.875
 SPREAD = (0.26, 0.17, 0.02)  # standard deviations of the weights: hidden layers are 4 % dense
@@ -36,7 +47,7 @@ DENSITIES = (0.001, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
 SHAPES = (  # images, channels, outputs, side, kernel, stride
     (512, 2, 32, 32, 3, 1), (512, 32, 64, 16, 3, 1), (128, 64, 128, 16, 3, 1), (512, 128, 128, 4, 3, 1),
     (64, 16, 16, 64, 3, 1), (256, 32, 64, 16, 3, 2), (512, 32, 10, 16, 3, 1), (256, 64, 64, 16, 1, 1),
-    (128, 32, 64, 16, 5, 1), (4, 32, 64, 32, 3, 1),
+    (128, 32, 64, 16, 5, 1), (4, 32, 64, 32, 3, 1), (512, 64, 256, 8, 1, 1), (64, 32, 64, 64, 3, 1),
 )  # fmt: skip
 
 
@@ -58,40 +69,41 @@ def drawn(batch: int) -> list[np.ndarray]:
     return [*made, *((generator.standard_normal(size) * spread).astype(np.float32) for spread, size in weights)]
 
 
-def layers() -> list[torch.nn.Module]:
-    """Convolution, average, convolution, average, flat, readout."""
+def layers(*, strided: bool = False) -> list[torch.nn.Module]:
+    """Convolution, average, convolution, average, flat, readout; a stride in place of the first average if wanted."""
     made: list[torch.nn.Module] = []
     *kernels, last = (torch.nn.Parameter(torch.from_numpy(w)) for w in drawn(BATCH)[2:])
     for kernel in kernels:
-        layer = torch.nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1, bias=False)
+        stride = 2 if strided and not made else 1
+        layer = torch.nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, stride, padding=1, bias=False)
         layer.weight = kernel
-        made += [layer, torch.nn.AvgPool2d(2)]
+        made += [layer] if stride > 1 else [layer, torch.nn.AvgPool2d(2)]
     readout = torch.nn.Linear(last.shape[1], CLASSES, bias=False)
     readout.weight = last
     return [*made, torch.nn.Flatten(), readout]
 
 
-def spiking() -> sl.nn.Sequential:
+def spiking(surrogate: Surrogate | None = None, *, strided: bool = False) -> sl.nn.Sequential:
     lif = sl.LIF(tau=-1 / math.log(BETA), r=1 / (1 - BETA), reset_mechanism="value", v_reset=0.0)
     parts: list[torch.nn.Module] = []
-    for layer in layers():
+    for layer in layers(strided=strided):
         parts.append(layer)
         if isinstance(layer, torch.nn.Conv2d):
-            parts.append(sl.nn.Neuron(lif, surrogate=sl.FastSigmoid()))
+            parts.append(sl.nn.Neuron(lif, surrogate=surrogate or sl.FastSigmoid()))
     return sl.nn.Sequential(*parts)
 
 
 class Spiking:
-    def __init__(self) -> None:
-        self.net: torch.nn.Module = spiking()
+    def __init__(self, surrogate: Surrogate | None = None, *, strided: bool = False) -> None:
+        self.net: torch.nn.Module = spiking(surrogate, strided=strided)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(x)[0].mean(0)
 
 
 class Merged:
-    def __init__(self) -> None:
-        self.net: torch.nn.Module = torch.nn.Sequential(*layers())
+    def __init__(self, *, strided: bool = False) -> None:
+        self.net: torch.nn.Module = torch.nn.Sequential(*layers(strided=strided))
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         return self.net(x.flatten(0, 1)).unflatten(0, x.shape[:2]).mean(0)
@@ -170,14 +182,72 @@ def train(rounds: int) -> None:
     dense = training(Spiking(), x, labels)
 
     def without() -> None:
-        kept, conv._FEWEST_OUTPUTS = conv._FEWEST_OUTPUTS, 2**62
-        dense()
-        conv._FEWEST_OUTPUTS = kept
+        with changed("_FEWEST_OUTPUTS"):
+            dense()
 
     floors = ["merged", "steps", "convolutions"]
     report(
         "W4 one Adam step", measure({**tasks, "convolutions": convolutions(), "dense Conv2d": without}, rounds), floors
     )
+
+
+@contextlib.contextmanager
+def changed(limit: str) -> Generator[None, None, None]:
+    """One of the convolutions' limits raised so far that nothing reaches it."""
+    kept = getattr(conv, limit)
+    setattr(conv, limit, 2**62)
+    yield
+    setattr(conv, limit, kept)
+
+
+def compact(rounds: int) -> None:
+    x, labels = data()
+    tasks = {"merged": training(Merged(strided=True), x, labels)}
+    tasks["ATan"] = training(Spiking(sl.ATan(), strided=True), x, labels)
+    for width in (1.0, 0.5, 0.25):
+        surrogate = sl.Triangle(width=width)
+        step = training(Spiking(surrogate, strided=True), x, labels)
+
+        def whole(step: Callable[[], object] = step) -> None:
+            with changed("_FEWEST_TERMS"):
+                step()
+
+        name = f"Triangle({width:g})"
+        tasks |= {name: step, f"{name}, all": whole}
+        sl.last_kernels()
+        step()
+        formed = "some are left out" if any("needed" in k for k in sl.last_kernels()) else "all are formed"
+        print(f"{name}: {share(surrogate, x):.0%} needed between the convolutions, {formed}")
+    report("W4 with a stride, one Adam step, by surrogate", measure(tasks, rounds), ["merged"])
+
+
+def share(surrogate: Surrogate, x: torch.Tensor) -> float:
+    """How many of the first convolution's gradients are needed."""
+    convolution, neuron = list(spiking(surrogate, strided=True).children())[:2]
+    assert isinstance(neuron, sl.nn.Neuron)
+    v = convolution(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+    marks = scan(neuron.model, {"v": v}, surrogate=surrogate, mark_needed=True).needed
+    return float((marks != 0).float().mean()) if marks is not None else 1.0
+
+
+def needed(rounds: int) -> None:
+    print("input gradient where some are needed, in dense convolutions")
+    for images, channels, outputs, side, kernel, stride in SHAPES:
+        print(f"  {images} x {outputs} -> {channels}, side {side}, kernel {kernel}, stride {stride}: ", end="")
+        sides = (side, side), (kernel, kernel), (stride, stride), (kernel // 2, kernel // 2)
+        shape = ConvShape(images, channels, outputs, *sides)
+        grad, weight = torch.randn(images, outputs, *shape.found), torch.randn(outputs, channels, kernel, kernel)
+        how = [images, channels, side, side], list(shape.stride), list(shape.padding)
+        for fraction in (0.01, 0.05, 0.12, 0.2, 0.3, 0.4, 0.5):
+            marks = (torch.rand(images * channels, side * side) < fraction).to(torch.uint8)
+            tasks: Tasks = {
+                "floor": functools.partial(whole_input_gradient, grad, weight, shape),
+                "ours": lambda m=marks, g=grad, w=weight, how=how: input_gradient_op(pack_op(m)[0], g, w, *how),
+            }
+            times = measure(tasks, rounds)
+            middle, low, high = ratio(times["ours"], times["floor"])
+            print(f" {fraction:g}: {middle:.2f} ({low:.2f} to {high:.2f})", end="", flush=True)
+        print()
 
 
 def parts(rounds: int) -> None:
@@ -222,5 +292,7 @@ def peak_of(name: str) -> None:
 
 
 if __name__ == "__main__":
-    ways = {"train": train, "parts": parts, "memory": memory, "sweep": sweep}
+    ways = {
+        "train": train, "compact": compact, "parts": parts, "memory": memory, "sweep": sweep, "needed": needed,
+    }  # fmt: skip
     command(__doc__, ways, peak_of, check, allocator=keep_memory)

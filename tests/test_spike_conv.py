@@ -143,7 +143,7 @@ def test_operators() -> None:
     starts = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
     listed = words, starts, torch.empty(0)
     given = x.requires_grad_(), *listed, weight.requires_grad_(), bias.requires_grad_(), *how
-    torch.library.opcheck(conv_op, given, test_utils=CHECKS)
+    torch.library.opcheck(conv_op, (*given, None), test_utils=CHECKS)
     grad = torch.randn(3, 16, *shape.found)
     torch.library.opcheck(
         weight_gradient_op, (*listed, grad, list(x.shape), list(weight.shape), *how), test_utils=CHECKS
@@ -153,7 +153,7 @@ def test_operators() -> None:
     assert sl.last_kernels() == ["spike_conv/reference/Conv2d/backward"]
     for a, b in zip(found, weight_gradient_op(*listed, grad, list(x.shape), list(weight.shape), *how), strict=True):
         torch.testing.assert_close(a.float(), b, rtol=1e-4, atol=1e-4)
-    doubles = conv_op(x.double(), *listed, weight.double(), bias.double(), *how)
+    doubles = conv_op(x.double(), *listed, weight.double(), bias.double(), *how, None)
     exact = torch.nn.functional.conv2d(x.double(), weight.double(), bias.double(), *how)
     torch.testing.assert_close(doubles, exact)
 

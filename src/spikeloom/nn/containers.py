@@ -24,9 +24,9 @@ class Sequential(Layer):
     ``torch.nn.Dropout`` becomes :class:`Dropout`, which keeps one mask over time. The state is a :class:`State`
     with one part per stateful layer, named by its place.
 
-    On the CPU a plain ``torch.nn.Linear`` adds up rows of weights where its input is sparse spikes. Straight after a
-    :class:`Neuron` whose surrogate is zero far from the threshold, it forms the gradients of only those spikes for
-    which it is not zero; the other gradients are as they would be.
+    On the CPU a plain ``torch.nn.Linear`` or ``torch.nn.Conv2d`` adds up rows of weights where its input is sparse
+    spikes. Straight after a :class:`Neuron` whose surrogate is zero far from the threshold, it forms the gradients of
+    only those spikes for which it is not zero; the other gradients are as they would be.
 
     >>> import spikeloom as sl
     >>> net = Sequential(torch.nn.Linear(4, 3), sl.nn.Neuron(sl.LIF()), torch.nn.Linear(3, 2), sl.nn.Neuron(sl.LI()))

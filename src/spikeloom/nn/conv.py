@@ -9,10 +9,13 @@ from ..kernels.spike_conv.shape import ConvShape, Two
 from .linear import untouched
 
 
-def plain_conv(module: torch.nn.Module, x: torch.Tensor) -> tuple[Two, Two] | None:
-    """Stride and padding where ``module(x)`` is just a convolution of images in float32 on the CPU, with the CPU's
-    kernels allowed and worth it; None otherwise, so with groups, dilation or a padding with anything but zeros."""
-    if type(module) is not torch.nn.Conv2d or x.dim() != 4 or not x.numel() or x.shape[1] != module.in_channels:
+def plain_conv(module: torch.nn.Module, x: torch.Tensor, sizes: torch.Size) -> ConvShape | None:
+    """The sizes where a call of ``module`` with ``x``, or a view of it, of the shape ``sizes`` is just a convolution of
+    images in float32 on the CPU, with the CPU's kernels allowed and worth it.
+
+    None otherwise, so with groups, dilation or a padding with anything but zeros.
+    """
+    if type(module) is not torch.nn.Conv2d or len(sizes) != 4 or not x.numel() or sizes[1] != module.in_channels:
         return None
     if module.groups != 1 or module.dilation != (1, 1) or module.padding_mode != "zeros":
         return None
@@ -20,9 +23,9 @@ def plain_conv(module: torch.nn.Module, x: torch.Tensor) -> tuple[Two, Two] | No
     if padding is None:
         return None
     stride, kernel = _two(module.stride), _two(module.kernel_size)
-    batch, channels, height, width = x.shape
+    batch, channels, height, width = sizes
     shape = ConvShape(batch, channels, module.out_channels, (height, width), kernel, stride, padding)
-    return (stride, padding) if crossover(shape) and untouched(module, x) else None
+    return shape if crossover(shape) and untouched(module, x) else None
 
 
 def _symmetric(module: torch.nn.Conv2d) -> Two | None:

@@ -92,9 +92,11 @@ def _called(module: torch.nn.Module, x: torch.Tensor, needed: torch.Tensor | Non
         marks = None if needed is None else needed.reshape(-1, size)
         y = spike_linear(x.reshape(-1, size), module.weight, module.bias, marks)  # type: ignore[reportArgumentType]
         return y.unflatten(0, x.shape[:-1])
-    sides = plain_conv(module, x)
-    if sides is not None:
-        return spike_conv(x, module.weight, module.bias, *sides)  # type: ignore[reportArgumentType]
+    shape = plain_conv(module, x, x.shape)
+    if shape is not None:
+        marks = None if needed is None else needed.flatten(0, 1)
+        sides = shape.stride, shape.padding
+        return spike_conv(x, module.weight, module.bias, *sides, marks)  # type: ignore[reportArgumentType]
     square = plain_pool(module, x)
     if square is not None:
         return avg_pool(x, square)

@@ -1,4 +1,4 @@
-"""How a linear layer learns which gradients of its spikes have any effect: it is told by the neurons just before it."""
+"""How a layer with weights learns which gradients of its spikes have any effect: the neurons just before it tell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from ..kernels.scan.scan import ScanResult, scan
-from ..kernels.spike_linear.linear import needed_crossover
+from ..kernels.spike_conv import conv
+from ..kernels.spike_linear import linear
+from .conv import plain_conv
 from .linear import hooked, plain_linear
 from .neuron import Neuron
 from .recording import recorders_of
@@ -40,13 +42,23 @@ def marking(module: torch.nn.Module, following: torch.nn.Module | None, x: torch
     """The call of ``module`` on ``x`` that marks gradients, where ``following`` makes use of it and nobody else could
     tell: nobody else sees the spikes, whose own gradient is not the full one then.
 
-    So not where a hook or a recorder listens to the neurons or to the linear layer, and under the conditions of
-    :func:`plain_linear`, which hold for the spikes as they do for ``x``, of the same shape and type.
+    So not where a hook or a recorder listens to the neurons or to the layer after them, and under the conditions of
+    :func:`plain_linear` or :func:`plain_conv`, which hold for the spikes as they do for ``x``, of the same shape.
     """
     if following is None or type(module) is not Neuron or not torch.is_grad_enabled():
         return None
-    if hooked(module) or recorders_of(module) or not plain_linear(following, x):
+    if module.surrogate.support == math.inf or hooked(module) or recorders_of(module):
         return None
-    assert isinstance(following, torch.nn.Linear)
-    worth = needed_crossover(x.numel() // x.shape[-1], following.in_features, following.out_features)
-    return Marking(module) if worth and module.surrogate.support < math.inf else None
+    return Marking(module) if _worthwhile(following, x) else None
+
+
+def _worthwhile(following: torch.nn.Module, x: torch.Tensor) -> bool:
+    """Whether ``following`` may leave gradients of an input like ``x`` out."""
+    if plain_linear(following, x):
+        assert isinstance(following, torch.nn.Linear)
+        sizes = x.numel() // x.shape[-1], following.in_features, following.out_features
+        return linear.needed_crossover(*sizes) > 0
+    if x.dim() != 5:
+        return False
+    shape = plain_conv(following, x, torch.Size([x.shape[0] * x.shape[1], *x.shape[2:]]))
+    return shape is not None and conv.needed_crossover(shape) > 0

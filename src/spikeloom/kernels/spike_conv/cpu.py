@@ -14,10 +14,11 @@ from ..memory import uninitialised
 from ..threads import over_blocks
 from ..widths import WIDEST, power_of_two, width_of
 from .shape import ConvShape
-from .sources import source
+from .sources import AT_ONCE, source
 
 _LANES = 64  # what over_blocks divides by
 _GROUPS = 16  # of images, whose weight gradients are summed apart: whatever the threads, the same sums
+_NARROWEST = 16  # outputs of which products are formed at once
 _MOST_SUMS = 2**24  # bytes of all groups' weight gradients
 _ADDRESS, _INT = ctypes.c_void_p, ctypes.c_int64
 
@@ -50,7 +51,8 @@ def forward(sparse: Sparse, weight: torch.Tensor, bias: torch.Tensor | None, sha
     """The convolution ``[N, O, H', W']`` of sparse input (words, starts, values; no values: all are 1)."""
     words, starts, given = sparse
     width = power_of_two(min(shape.outputs, WIDEST))
-    table, start = _table(weight, width), torch.zeros(-(-shape.outputs // width) * width)
+    table = _by_channel(weight, width).transpose(1, 2).contiguous()  # for a tap, all channels side by side
+    start = torch.zeros(len(table) * width)
     if bias is not None:
         start[: shape.outputs] = bias
     y = uninitialised((shape.batch, shape.outputs, *shape.found), torch.float32, weight.device)
@@ -90,8 +92,35 @@ def weight_gradient(sparse: Sparse, grad: torch.Tensor, shape: ConvShape) -> tup
     return by_weight.contiguous(), totals.sum(0).reshape(-1)[: shape.outputs].clone()
 
 
+def input_gradient(needed: torch.Tensor, grad: torch.Tensor, weight: torch.Tensor, shape: ConvShape) -> torch.Tensor:
+    """The gradient ``[N, C, H, W]`` of the input where ``needed`` (words, as :func:`mark` packs them) has a bit, and 0
+    elsewhere; ``grad`` is contiguous ``[N, O, H', W']``.
+
+    Each number is a sum over blocks of outputs, and in each over the kernel's taps, whatever else is needed.
+    """
+    lanes = _Lanes(shape)
+    width = max(width_of(shape.outputs, lanes.rows), _NARROWEST)
+    order = np.argsort(lanes.taps[:, 0], kind="stable")
+    firsts = np.searchsorted(lanes.taps[order, 0], np.arange(lanes.phases + 1))
+    table = _by_channel(weight, width)[:, :, torch.from_numpy(order)].contiguous()
+    arrays = lanes.place, lanes.phase, np.ascontiguousarray(lanes.taps[order, 1]), firsts
+    found = uninitialised((shape.batch, shape.channels, *shape.size), torch.float32, grad.device)
+    sizes, kernel = _sizes(shape, graded=False, lanes=lanes), _kernel("input_gradient", width)
+    lists = shape.channels * lanes.phases
+    most = shape.channels * shape.places + (AT_ONCE - 1) * lists
+    addresses = [t.data_ptr() for t in (needed, grad, table)] + [a.ctypes.data for a in arrays] + [found.data_ptr()]
+
+    def run(begin: int, end: int) -> None:
+        scratch = [np.empty(lists + 1, np.int32), np.empty(most, np.uint16), np.empty(most, np.int32)]
+        scratch += [np.empty(most, np.float32), np.zeros(lanes.rows * width, np.float32)]
+        kernel(begin // _LANES, end // _LANES, sizes.ctypes.data, *addresses, *(a.ctypes.data for a in scratch))
+
+    over_blocks(run, shape.batch * _LANES, max(shape.products // shape.batch // _LANES, 1))
+    return found
+
+
 class _Lanes:
-    """Where a kernel of the weight gradient finds the gradients that meet an element of the input.
+    """Where the kernels of gradients find the gradients of outputs that meet an element of the input.
 
     Gradients lie in rows ``[Y, X]`` with a margin of zeros. An element at (y, x) has a phase, (y mod s, x mod s), and a
     place, the row of (y // s, x // s). Each of the kernel's taps meets the elements of one phase only, with the
@@ -138,12 +167,12 @@ def _most(starts: torch.Tensor, shape: ConvShape) -> int:
     return int(np.diff(by_image).max()) + 1
 
 
-def _table(weight: torch.Tensor, width: int) -> torch.Tensor:
-    """The weights as ``[O / width, KH, KW, C, width]``."""
-    outputs, channels, *kernel = weight.shape
+def _by_channel(weight: torch.Tensor, width: int) -> torch.Tensor:
+    """The weights as ``[O / width, C, KH * KW, width]``, with zeros after the last output; not contiguous."""
+    outputs, channels, *_ = weight.shape
     blocks = -(-outputs // width)
     padded = torch.nn.functional.pad(weight, (0, 0, 0, 0, 0, 0, 0, blocks * width - outputs))
-    return padded.reshape(blocks, width, channels, *kernel).permute(0, 3, 4, 2, 1).contiguous()
+    return padded.reshape(blocks, width, channels, -1).permute(0, 2, 3, 1)
 
 
 _ARGUMENTS = {
@@ -151,6 +180,7 @@ _ARGUMENTS = {
     "values": [*[_INT] * 3, *[_ADDRESS] * 4],
     "forward": [*[_INT] * 2, *[_ADDRESS] * 10],
     "gradient": [*[_INT] * 2, *[_ADDRESS] * 14],
+    "input_gradient": [*[_INT] * 2, *[_ADDRESS] * 14],
 }
 
 

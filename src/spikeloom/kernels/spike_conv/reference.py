@@ -37,3 +37,16 @@ def weight_gradient(sparse: Sparse, grad: torch.Tensor, shape: ConvShape) -> tup
     found = torch.nn.functional.conv2d(x, grad.transpose(0, 1), None, 1, shape.padding, shape.stride)
     whole = found[:, :, : shape.kernel[0], : shape.kernel[1]].transpose(0, 1)
     return whole.contiguous(), grad.sum((0, 2, 3))
+
+
+def input_gradient(needed: torch.Tensor, grad: torch.Tensor, weight: torch.Tensor, shape: ConvShape) -> torch.Tensor:
+    """The gradient ``[N, C, H, W]`` of the input where ``needed`` (packed planes) has a bit, and 0 elsewhere."""
+    marks = unpack(needed, shape.places, torch.bool).reshape(shape.batch, shape.channels, *shape.size)
+    return torch.where(marks, whole_input_gradient(grad, weight, shape), 0.0)
+
+
+def whole_input_gradient(grad: torch.Tensor, weight: torch.Tensor, shape: ConvShape) -> torch.Tensor:
+    """All of it: torch's own product, in the form that does not ask for the input."""
+    sides = zip(shape.size, shape.kernel, shape.stride, shape.padding, strict=True)
+    rest = [(n + 2 * p - k) % s for n, k, s, p in sides]  # rows at the end that no output has seen
+    return torch.nn.functional.conv_transpose2d(grad, weight, None, shape.stride, shape.padding, rest)

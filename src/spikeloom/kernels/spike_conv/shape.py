@@ -36,6 +36,12 @@ class ConvShape:
         return self.size[0] * self.size[1]
 
     @property
+    def reach(self) -> int:
+        """At most so many places has a channel of the gradient with the margins from which no element lacks a tap."""
+        high, wide = (n + 2 * k for n, k in zip(self.size, self.kernel, strict=True))
+        return high * wide
+
+    @property
     def products(self) -> int:
         """Multiplications of the dense convolution."""
         taps = self.kernel[0] * self.kernel[1]

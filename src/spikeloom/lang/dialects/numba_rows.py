@@ -22,9 +22,10 @@ from numba.extending import intrinsic
 BITS = 64
 TILE = 8
 AT_ONCE = 4
+LANES = 16
 __all__ = [
-    "AT_ONCE", "BITS", "TILE", "add_products", "add_rows", "count_bits", "lowest_bit", "mark_bytes", "mark_row",
-    "ones_and_others", "set_bytes", "transpose_tile",
+    "AT_ONCE", "BITS", "LANES", "TILE", "add_lanes", "add_products", "add_rows", "count_bits", "lowest_bit",
+    "mark_bytes", "mark_row", "multiplied", "ones_and_others", "set_bytes", "transpose_tile",
 ]  # fmt: skip
 
 # Without this a type checker asks callers for the typing context, which Numba passes.
@@ -97,8 +98,7 @@ def add_products(
     """
     if not isinstance(width, types.IntegerLiteral):
         raise TypingError(f"expected a literal width, got {width}")
-    count, lanes = width.literal_value, 2 * TILE
-    kind = ir.VectorType(_FLOAT, lanes)
+    count, kind = width.literal_value, ir.VectorType(_FLOAT, LANES)
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         _, sums, to, row, at, table, base, rows, first = args
@@ -107,24 +107,39 @@ def add_products(
         def place(start: Any, k: int) -> Any:
             return builder.add(start, ir.Constant(word, k))
 
-        starts, totals = [], [ir.Constant(kind, [0.0] * lanes)] * AT_ONCE
+        starts = [base] * AT_ONCE
         for j in range(AT_ONCE):
             index = builder.zext(builder.load(builder.gep(rows, [place(first, j)])), word)
-            starts.append(builder.add(base, builder.mul(index, ir.Constant(word, count))))
-        for k in range(0, count, lanes):
-            x = _loaded(builder, row, place(at, k), lanes)
-            others = [_loaded(builder, table, place(start, k), lanes) for start in starts]
-            totals = [_fused(builder, x, y, total) for y, total in zip(others, totals, strict=True)]
-        halves = [_folded(builder, total, lanes) for total in totals]
-        pairs = [_paired(builder, 0, *halves[k : k + 2]) for k in (0, 2)]
-        quarter = _folded(builder, _paired(builder, 1, *pairs), TILE)
-        before = _loaded(builder, sums, to, AT_ONCE)
-        stored = builder.store(builder.fadd(before, quarter), _vector(builder, sums, to, AT_ONCE))
-        stored.align = 4
+            starts[j] = builder.add(base, builder.mul(index, ir.Constant(word, count)))
+        zeros = [ir.Constant(kind, [0.0] * LANES)] * AT_ONCE
+        totals = multiplied(builder, (row, at), table, starts, count, zeros)
+        add_lanes(builder, totals, sums, to)
         return context.get_dummy_value()
 
     real, place = types.CPointer(types.float32), types.int64
     return types.void(width, real, place, real, place, real, place, types.CPointer(types.uint16), place), code
+
+
+def multiplied(builder: Any, row: Any, table: Any, starts: Any, count: int, totals: Any) -> Any:
+    """``totals``, vectors of 16 lanes, plus the products of ``count`` numbers of ``row``, a pointer and a place, and of
+    ``table`` from each of ``starts``; number k goes into lane k mod 16."""
+    pointer, at = row
+    for k in range(0, count, LANES):
+        more = ir.Constant(at.type, k)
+        x = _loaded(builder, pointer, builder.add(at, more), LANES)
+        others = [_loaded(builder, table, builder.add(start, more), LANES) for start in starts]
+        totals = [_fused(builder, x, y, total) for y, total in zip(others, totals, strict=True)]
+    return totals
+
+
+def add_lanes(builder: Any, totals: Any, sums: Any, to: Any) -> None:
+    """``sums[to + j] +=`` the sum of the 16 lanes of ``totals[j]``, for j below 4, by a tree."""
+    halves = [_folded(builder, total, LANES) for total in totals]
+    pairs = [_paired(builder, 0, *halves[k : k + 2]) for k in (0, 2)]
+    quarter = _folded(builder, _paired(builder, 1, *pairs), TILE)
+    before = _loaded(builder, sums, to, AT_ONCE)
+    stored = builder.store(builder.fadd(before, quarter), _vector(builder, sums, to, AT_ONCE))
+    stored.align = 4
 
 
 def _fused(builder: Any, x: Any, y: Any, z: Any) -> Any:

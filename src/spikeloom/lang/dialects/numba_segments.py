@@ -1,4 +1,4 @@
-"""A Numba intrinsic that adds up scaled rows over several lists at once: what a convolution of sparse input does."""
+"""Numba intrinsics for convolutions: scaled rows added up over several lists, and products summed over several rows."""
 
 # pyright: basic
 # llvmlite and Numba's compiler have no types, and almost all values here are theirs.
@@ -13,7 +13,9 @@ from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
-__all__ = ["add_segments"]
+from .numba_rows import AT_ONCE, LANES, add_lanes, multiplied
+
+__all__ = ["add_segment_products", "add_segments"]
 
 # Without this a type checker asks callers for the typing context, which Numba passes.
 _literally: Callable[..., Any] = intrinsic(prefer_literal=True)
@@ -74,6 +76,47 @@ def add_segments(
     row, place, whole = types.CPointer(types.float32), types.CPointer(types.int32), types.int64
     lists = (place, row, place, whole, whole, whole, whole)
     return types.void(width, row, whole, row, whole, row, whole, whole, *lists), code
+
+
+@_literally
+def add_segment_products(
+    typing_context: Any, width: Any, sums: Any, to: Any, row: Any, at: Any, table: Any, rows: Any, first: Any,
+    offsets: Any, begin: Any, end: Any,
+) -> Any:  # fmt: skip
+    """``sums[to + j] +=`` the sum, over the segments begin <= k < end, of ``row[at + width * k:]`` times
+    ``table[width * (rows[first + j] + offsets[k]):]`` over ``width`` numbers, for j below 4.
+
+    ``width`` is a literal power of two, 16 or more; float32 pointers, ``rows`` a pointer to uint16 and ``offsets`` to
+    int64. Each of the four results depends on its own place only.
+    """
+    if not isinstance(width, types.IntegerLiteral):
+        raise TypingError(f"expected a literal width, got {width}")
+    count, kind = width.literal_value, ir.VectorType(_FLOAT, LANES)
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        _, sums, to, row, at, table, rows, first, offsets, begin, end = args
+        word, totals = first.type, [cgutils.alloca_once(builder, kind) for _ in range(AT_ONCE)]
+
+        def times_width(number: Any) -> Any:
+            return builder.mul(number, ir.Constant(word, count))
+
+        starts: list[Any] = []
+        for j, total in enumerate(totals):
+            builder.store(ir.Constant(kind, [0.0] * LANES), total)
+            place = builder.load(builder.gep(rows, [builder.add(first, ir.Constant(word, j))]))
+            starts.append(times_width(builder.zext(place, word)))
+        with cgutils.for_range_slice(builder, begin, end, ir.Constant(word, 1), intp=word) as (k, _):
+            offset = times_width(builder.load(builder.gep(offsets, [k])))
+            own = (row, builder.add(at, times_width(k)))
+            others = [builder.add(start, offset) for start in starts]
+            found = multiplied(builder, own, table, others, count, [builder.load(total) for total in totals])
+            for value, total in zip(found, totals, strict=True):
+                builder.store(value, total)
+        add_lanes(builder, [builder.load(total) for total in totals], sums, to)
+        return context.get_dummy_value()
+
+    real, place, whole = types.CPointer(types.float32), types.CPointer(types.uint16), types.int64
+    return types.void(width, real, whole, real, whole, real, place, whole, types.CPointer(whole), whole, whole), code
 
 
 def _multiply_add(context: Any, builder: Any, a: Any, b: Any, c: Any) -> Any:
