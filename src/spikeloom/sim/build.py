@@ -14,6 +14,7 @@ from ..kernels import prepare
 from ..kernels.memory import aligned
 from ..kernels.program import STATE, STREAM, Program, constants_of, program
 from ..kernels.propagate.deliver import Wires
+from ..kernels.propagate.drive import LEAD
 from ..kernels.propagate.times import interpolated
 from ..kernels.random import key_of
 from ..lang.analysis import replace
@@ -184,7 +185,7 @@ def window_of(found: dict[str, Wires]) -> int:
 
 def slots_of(group: Group, parts: Parts, found: dict[str, Wires], window: int) -> int:
     """For how many steps the spikes of ``group`` are kept."""
-    return max([0, *(_kept(p, found[p.name]) for p in parts.projections if p.pre is group)]) + window
+    return max([0, *(_kept(p, found[p.name]) for p in parts.projections if p.pre is group)]) + window + LEAD
 
 
 def _kept(projection: Projection, wires: Wires) -> int:

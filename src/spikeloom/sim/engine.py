@@ -14,7 +14,7 @@ from ..kernels.program import SHOWN, STATE, STREAM
 from ..kernels.propagate import reference, sources, times
 from ..kernels.propagate.advance import Arrival, Lists, Stepped, advance_task
 from ..kernels.propagate.deliver import Delivery, Wires, deliver_task
-from ..kernels.propagate.drive import Task, drive
+from ..kernels.propagate.drive import Task, drive, own_task
 from ..kernels.propagate.times import AHEAD
 from ..kernels.random import key_of
 from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
@@ -26,7 +26,7 @@ from .recorders import EdgeRecorder, Recorder
 
 _ALIGN = 16  # neurons: a part begins on a whole cache line, and random numbers come in pairs
 _ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
-_LOGGED = 1 << 24  # spikes that a chunk has room for
+_LOGGED = 1 << 26  # spikes that a chunk has room for, of addresses: memory is taken where spikes are written
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -174,6 +174,19 @@ def bounds_of(size: int, parts: int) -> np.ndarray:
     return np.minimum(np.arange(parts + 1, dtype=np.int64) * each, size)
 
 
+def _in_turn(made: np.ndarray) -> np.ndarray | slice:
+    """Where the spikes of each step are that parts listed one part after the other; step t has ``made[t]`` of each.
+
+    >>> _in_turn(np.array([[1, 2], [1, 0]])).tolist()  # one of the first part, two of the second, one of the first
+    [0, 2, 3, 1]
+    """
+    if made.shape[1] == 1:
+        return slice(None)
+    places = np.cumsum(made.T).reshape(made.T.shape).T - made  # where each part's of each step begin
+    counts = made.ravel()
+    return np.arange(counts.sum()) + np.repeat(places.ravel() - (np.cumsum(counts) - counts), counts)
+
+
 class _Run:
     """The tasks of one chunk, and the arrays they work on."""
 
@@ -246,14 +259,13 @@ class _Run:
         log, cursors, made = self._logs[name]
         begins = self.bounds[name][:-1] * self.steps
         neurons = np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
-        numbers = np.arange(self.first, self.first + self.steps)
-        steps = np.concatenate([np.repeat(numbers, made[:, p]) for p in range(self.threads)])
-        order = np.argsort(steps, kind="stable")  # parts follow each other in the order of neurons
-        if name not in self._times:
-            return steps[order], neurons[order], None
-        ahead, cursors = self._times[name]
-        ahead = np.concatenate([ahead[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
-        return steps[order], neurons[order], ahead[order]
+        steps = np.repeat(np.arange(self.first, self.first + self.steps), made.sum(1))
+        order = _in_turn(made)
+        ahead = None
+        if name in self._times:
+            log, cursors = self._times[name]
+            ahead = np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])[order]
+        return steps, neurons[order], ahead
 
     def _all(self) -> Iterator[Task]:
         """In the order of a step: random numbers, what arrives before it, neurons and sources, what is added after."""
@@ -271,7 +283,7 @@ class _Run:
                 wait = False
                 if (group.name, AHEAD) in self._shown:
                     given = self.lists[group.name], self._shown[group.name, AHEAD]
-                    yield Task(*times.stamp_task(*given), self.bounds[group.name], times.stamp(*given))
+                    yield Task(*times.stamp_task(*given), self.bounds[group.name], times.stamp(*given), receives=False)
             else:
                 yield self._source(group)
         yield from self._arrivals(after=True)
@@ -280,10 +292,10 @@ class _Run:
         for name, (log, cursors, made) in self._logs.items():
             lists = self.lists[name]
             found = sources.log_task(lists, log, cursors, made, self.first)
-            yield Task(*found, self.bounds[name], reference.log(lists, log, cursors, made, self.first))
+            yield own_task(*found, self.bounds[name], reference.log(lists, log, cursors, made, self.first))
         for name, (log, cursors) in self._times.items():
             given = self.lists[name], log, cursors
-            yield Task(*times.log_times_task(*given), self.bounds[name], times.log_times(*given))
+            yield own_task(*times.log_times_task(*given), self.bounds[name], times.log_times(*given))
         for recorder, rows in zip(self._recorders, self._samples, strict=True):
             if isinstance(recorder, EdgeRecorder):
                 yield self._plastic[recorder.projection.name].sample(recorder, rows, self.first)
@@ -292,7 +304,7 @@ class _Run:
             state = self._shown.get((name, recorder.state), built[name].states[STATE + recorder.state])
             given = state, recorder.neurons, rows, recorder.every, self.first
             bounds = np.searchsorted(recorder.neurons, self.bounds[name]).astype(np.int64)
-            yield Task(*sources.sample_task(*given), bounds, reference.sample(*given))
+            yield own_task(*sources.sample_task(*given), bounds, reference.sample(*given))
 
     def _noise(self, name: str, built: BuiltPopulation) -> Iterator[Task]:
         for purpose in built.program.random:
@@ -300,14 +312,15 @@ class _Run:
             self._drawn[name][STREAM + purpose] = rows
             kind = purpose.partition(".")[0]
             key = key_of(self.engine.parts.seed, f"{name}/{purpose}")
-            yield Task(*sources.noise_task(kind, rows, key), self.bounds[name], reference.noise(kind, rows, key))
+            yield own_task(*sources.noise_task(kind, rows, key), self.bounds[name], reference.noise(kind, rows, key))
         parts, held = self.engine.parts, self._held[name]
         for n in parts.noises:
             if n.population is built.population:
                 given, rows = held[n.into], aligned((1, built.population.size), parts.dtype)
                 key = key_of(parts.seed, n.name)
                 task = given, rows, n.sd.astype(parts.dtype), key, n.steps, self.first
-                yield Task(*sources.noise_current_task(*task), self.bounds[name], reference.noise_current(*task))
+                bounds = self.bounds[name]
+                yield own_task(*sources.noise_current_task(*task), bounds, reference.noise_current(*task))
                 held[n.into] = rows
 
     def _arrivals(self, after: bool) -> Iterator[Task]:
@@ -325,7 +338,7 @@ class _Run:
                     yield self._plastic[p.name].deliver(target.rows(p.port), split)
                     continue
                 delivery = Delivery(lists, sources_of, self.engine.wires[p.name], target.rows(p.port), split, memory)
-                yield Task(*deliver_task(delivery), bounds, reference.deliver(delivery))
+                yield Task(*deliver_task(delivery), bounds, reference.deliver(delivery), fires=False)
         for d in parts.drives:
             target = self.engine.populations[d.population.name]
             if (d.port in target.added) == after:
@@ -334,10 +347,10 @@ class _Run:
                 rows, bounds = target.rows(d.port), self.bounds[d.population.name]
                 if d.rate.function is None and means.size == 1 and sources.tabulated(float(means[0, 0])):
                     address, numbers, table = sources.poisson_task(rows, float(means[0, 0]), weights, key)
-                    yield Task(address, numbers, bounds, reference.poisson(rows, weights, key, table))
+                    yield own_task(address, numbers, bounds, reference.poisson(rows, weights, key, table))
                 else:
                     given = rows, means, weights, key, self.first
-                    yield Task(*sources.varying_poisson_task(*given), bounds, reference.varying_poisson(*given))
+                    yield own_task(*sources.varying_poisson_task(*given), bounds, reference.varying_poisson(*given))
 
     def _couplings(self) -> Iterator[Task]:
         for number, (c, rows_by_target) in enumerate(self.engine.couplings):
@@ -345,7 +358,7 @@ class _Run:
             source, rows = others.states[STATE + c.source.given_model.membrane], target.coupled[c.input]
             given = *rows_by_target, source, rows
             bounds, meet = self.bounds[c.target.name], number == 0
-            yield Task(*sources.coupling_task(*given), bounds, reference.coupling(*given), meet)
+            yield Task(*sources.coupling_task(*given), bounds, reference.coupling(*given), meet, fires=False)
 
     def _advance(self, name: str, built: BuiltPopulation) -> Task:
         if built.located is not None:
@@ -361,7 +374,8 @@ class _Run:
         lists = self.lists[name] if built.program.fires else None
         stepped = Stepped(built.text, built.states, built.constants, arrivals, shown, lists)
         label = type(built.population.given_model).__name__
-        return Task(*advance_task(stepped, label, self._strict), self.bounds[name], reference.advance(stepped))
+        found = advance_task(stepped, label, self._strict)
+        return Task(*found, self.bounds[name], reference.advance(stepped), receives=False)
 
     def _source(self, group: Group) -> Task:
         lists, bounds, parts = self.lists[group.name], self.bounds[group.name], self.engine.parts
@@ -370,11 +384,12 @@ class _Run:
             group.check(float(chances.max()))
             keys = key_of(parts.seed, f"{group.name}/own"), key_of(parts.seed, f"{group.name}/common")
             found = sources.chance_task(lists, chances, keys, group.correlation, self.first)
-            return Task(*found, bounds, reference.chance(lists, chances, keys, group.correlation, self.first))
+            reference_of = reference.chance(lists, chances, keys, group.correlation, self.first)
+            return Task(*found, bounds, reference_of, receives=False)
         steps, neurons = self.engine.given(group.name)
         starts = np.searchsorted(steps, np.arange(self.first, self.first + self.steps + 1)).astype(np.int64)
         found = sources.given_task(lists, starts, neurons, self.first)
-        return Task(*found, bounds, reference.given(lists, starts, neurons, self.first))
+        return Task(*found, bounds, reference.given(lists, starts, neurons, self.first), receives=False)
 
 
 __all__ = ["Chunk", "Engine", "bounds_of"]

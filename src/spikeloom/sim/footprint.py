@@ -8,6 +8,7 @@ from typing import final
 import numpy as np
 import torch
 
+from ..kernels.propagate.drive import LEAD
 from ..solvers import Located, OffGrid
 from ..units import ms, plain
 from .build import LONGEST_WINDOW
@@ -170,7 +171,7 @@ def neurons(population: Population, ports: dict[str, int], inputs: int, width: i
 
 def slots(group: Group, reaches: dict[Projection, Reach]) -> int:
     """For how many steps the spikes of ``group`` are kept."""
-    window = min([LONGEST_WINDOW, *(r.shortest for r in reaches.values())])
+    window = LEAD + min([LONGEST_WINDOW, *(r.shortest for r in reaches.values())])
     needed = [window]
     for p, reach in reaches.items():
         if p.pre is group:

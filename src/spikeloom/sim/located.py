@@ -46,7 +46,7 @@ class LocatedPopulation:
         """Looks up what arrives along ``projection`` in a step."""
         port = self._ports.index(projection.port)
         given = Collected(lists, sources, self.wires[projection.name], self._events, port)
-        return Task(*collect_task(given), bounds, collect(given))
+        return Task(*collect_task(given), bounds, collect(given), fires=False)
 
     def advance(
         self, states: Mapping[str, np.ndarray], rows: Mapping[str, np.ndarray], held: Mapping[str, Arrival],
@@ -58,7 +58,7 @@ class LocatedPopulation:
             self._step, own, held, rows, shown, self._events, lists, self._twice, self._dt, self._series
         )
         label = type(self._population.given_model).__name__
-        return Task(*exact_task(given, label), bounds, exact(given, self._model))
+        return Task(*exact_task(given, label), bounds, exact(given, self._model), receives=False)
 
     def check(self) -> None:
         """Raise ParameterError where a neuron would have fired twice in a step."""

@@ -89,6 +89,7 @@ class Network:
         self._noises: list[NoiseCurrent] = []
         self._recorders: list[Recorder | EdgeRecorder] = []
         self._engine: Engine | None = None
+        self._paces = dict[tuple[Any, ...], Pace]()  # what earlier runs found out about speeds
 
     # -- building
 
@@ -255,7 +256,9 @@ class Network:
             raise ParameterError("duration", got=duration, expected=f"a finite time of at least dt = {self.dt:g} ms")
         steps, began = round(length / self.dt), time.perf_counter()
         engine = self._built()
-        pace = Pace(self._threads(threads) if choose(self.device).name == "cpu" else [1])
+        backend = choose(self.device).name
+        numbers = self._threads(threads) if backend == "cpu" else [1]
+        pace = self._paces.setdefault((backend, *numbers), Pace(numbers))
         found: list[Chunk] = []
         first = engine.step
         if spikes is not None:

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import NonFiniteError, ParameterError
 from ..kernels.plastic.edges import WEIGHT, History, Incoming, Plastic, Traces
 from ..kernels.propagate.deliver import Wires
+from ..kernels.propagate.drive import LEAD
 from ..lang.graph import Graph
 from ..models.synapses import NMDA, Conductance
 from ..plasticity import Plasticity
@@ -65,7 +66,7 @@ class PlasticEdges:
     def slots(self, group: Group, window: int) -> int:
         """For how many steps the spikes of ``group`` are needed."""
         p, w = self.projection, self.wires
-        sent = w.delay + self.plastic.history.room - 1 + window if group is p.pre else 0
+        sent = w.delay + self.plastic.history.room - 1 + window + LEAD if group is p.pre else 0
         return max(sent, self.plastic.back + 1 if group is p.post else 0)
 
     def arrays(self) -> dict[str, np.ndarray]:

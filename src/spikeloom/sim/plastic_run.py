@@ -13,7 +13,7 @@ from ..kernels.plastic.tasks import deliver_task, look_back_task, periodic_task
 from ..kernels.propagate import reference as plain
 from ..kernels.propagate import sources
 from ..kernels.propagate.advance import Lists
-from ..kernels.propagate.drive import Task
+from ..kernels.propagate.drive import Task, own_task
 from .plastic import PlasticEdges
 from .recorders import EdgeRecorder
 
@@ -33,16 +33,16 @@ class PlasticRun:
         """Presynaptic spikes arrive in ``rows``."""
         (lists, bounds), e = self._pre, self.edges
         found = deliver_task(lists, bounds, e.wires, e.plastic, self._history, rows, split, self._strict)
-        return Task(*found, self._post[1], reference.deliver(lists, e.wires, e.plastic, rows))
+        return Task(*found, self._post[1], reference.deliver(lists, e.wires, e.plastic, rows), fires=False)
 
     def after(self) -> Iterator[Task]:
         """What comes after the neurons of a step: what happens once in a while, then postsynaptic spikes."""
         (lists, bounds), e = self._post, self.edges
         if e.plastic.period:
             found = periodic_task(e.wires, e.plastic, self._strict)
-            yield Task(*found, bounds, reference.periodic(e.wires, e.plastic))
+            yield Task(*found, bounds, reference.periodic(e.wires, e.plastic), fires=False)
         found = look_back_task(lists, e.wires, e.plastic, self._history, self._strict)
-        yield Task(*found, bounds, reference.look_back(lists, e.wires, e.plastic))
+        yield Task(*found, bounds, reference.look_back(lists, e.wires, e.plastic), fires=False)
 
     def sample(self, recorder: EdgeRecorder, rows: np.ndarray, first: int) -> Task:
         """Samples of ``recorder``; each part has those of its own targets."""
@@ -53,7 +53,7 @@ class PlasticRun:
         state = e.wires.weights if recorder.state == WEIGHT else e.plastic.states[recorder.state]
         given = state, np.ascontiguousarray(places[order], np.int64), rows, recorder.every, first
         bounds = np.searchsorted(e.wires.targets[places[order]], self._post[1]).astype(np.int64)
-        return Task(*sources.sample_task(*given), bounds, plain.sample(*given))
+        return own_task(*sources.sample_task(*given), bounds, plain.sample(*given))
 
     def harvest(self) -> None:
         """Put back what every part had for itself, and samples into the order of the edges."""

@@ -1,8 +1,10 @@
-"""The loop over steps: every thread takes its own part of every task, and all meet once in a window of steps.
+"""The loop over steps: every thread takes its own part of every task, and waits for the others once in a window.
 
 A *task* is a compiled function ``(begin, end, step, part, table)``: neurons ``begin`` to ``end`` of its population
 take ``step``, or receive in it. ``table`` holds addresses and numbers, the same for all threads. Within a window, which
-is no longer than the shortest delay, no task needs what another thread does in the same window.
+is no longer than the shortest delay, no task needs what another thread does in the same window. So a thread says when
+the spikes of a window are listed, and waits for the others to have said so of the last window before it looks at them;
+what lies between, no thread waits for. One may thus be ahead of another by :data:`LEAD` steps more than the window.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ import numpy as np
 
 from ..cache import load
 
+LEAD = 2  # steps: the last one of a window, whose spikes one may still look at, and the first one of the next but one
 _HEAD = 8  # entries of the driver's table before its tasks
+_LINE = 16  # numbers from one thread's count to the next, each on a cache line that no other thread writes
 _RECORD = 4  # entries of a task: its address, its table, its bounds, whether all threads meet before it
 _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
 
@@ -26,8 +30,9 @@ _SIGNATURE = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p)
 class Task:
     """A compiled task: its ``address``, its ``table``, and the ``bounds`` [parts + 1] of each thread's neurons.
 
-    ``meet`` makes all threads wait for each other before it, in every step. ``reference`` does the same in plain
-    Python; it also holds the arrays that the table points to.
+    ``fires`` says that it lists spikes, which other threads look at in later steps, ``receives`` that it looks at
+    those of other threads. ``meet`` makes all threads wait for each other before it, in every step. ``reference`` does
+    the same in plain Python; it also holds the arrays that the table points to.
     """
 
     address: int
@@ -35,18 +40,25 @@ class Task:
     bounds: np.ndarray
     reference: Callable[[int], None]
     meet: bool = False
+    fires: bool = True
+    receives: bool = True
+
+
+own_task = functools.partial(Task, fires=False, receives=False)  # neither needs other threads nor is needed by them
 
 
 def drive(tasks: Sequence[Task], first: int, steps: int, window: int, parts: int) -> None:
-    """Run ``steps`` steps from ``first`` on, each task in its order, on ``parts`` threads that meet every ``window``.
+    """Run ``steps`` steps from ``first`` on, each task in its order, on ``parts`` threads, of which the caller is one.
 
-    The caller is one of the threads.
+    No delay is shorter than ``window`` steps.
     """
     if not steps or not tasks:
         return
-    gate = np.zeros(1, np.int64)
+    arrived = np.zeros((parts + 2) * _LINE, np.int64)
+    enter = next((k for k, task in enumerate(tasks) if task.receives), len(tasks))
+    leave = max([-1, *(k for k, task in enumerate(tasks) if task.fires)])
     table = np.zeros(_HEAD + _RECORD * len(tasks), np.int64)
-    table[:6] = parts, first, steps, window, len(tasks), gate.ctypes.data
+    table[:_HEAD] = parts, first, steps, window, len(tasks), arrived[_LINE:].ctypes.data, enter, leave
     for k, task in enumerate(tasks):
         at = _HEAD + _RECORD * k
         table[at : at + _RECORD] = task.address, task.table.ctypes.data, task.bounds.ctypes.data, task.meet
@@ -73,28 +85,43 @@ from spikeloom.lang.dialects.numba_intrinsics import flush_denormals, restore_de
 from spikeloom.lang.dialects.numba_threads import atomic_load, call_task, pause, pointer, sched_yield
 
 
+@numba.njit(**{**options(strict=True), "cache": False})
+def wait(arrived, parts, due):
+    for part in range(parts):
+        spins = 0
+        while atomic_load(pointer(arrived + 128 * part, int64)) < due:
+            spins += 1
+            pause()
+            if spins > 1000:  # the other thread has lost its core: give it this one
+                sched_yield()
+
+
 @numba.cfunc(void(int64, CPointer(int64)), **options(strict=True))
-def drive(part, table):  # parts, first, steps, window, tasks, gate; of each task: address, table, bounds, meet
+def drive(part, table):  # parts, first, steps, window, tasks, arrived, enter, leave; of each task: four numbers
     parts, first, steps, window, tasks = table[0], table[1], table[2], table[3], table[4]
-    gate = pointer(table[5], int64)
+    arrived, enter, leave = table[5], table[6], table[7]
+    own = pointer(arrived + 128 * part, int64)
     denormals = flush_denormals()
-    meetings = 0
+    count = due = 0
     for step in range(first, first + steps):
-        together = parts > 1 and step != first and step % window == 0
+        begins = parts > 1 and step != first and step % window == 0
+        ends = parts > 1 and (step + 1) % window == 0
+        if begins:
+            due = count  # every thread counts alike
         for k in range(tasks):
             at = 8 + 4 * k
-            if (together and k == 0) or (parts > 1 and table[at + 3] != 0):
-                meetings += 1
-                fetch_add(gate)
-                spins = 0
-                while atomic_load(gate) < meetings * parts:
-                    spins += 1
-                    pause()
-                    if spins > 1000:  # another thread has lost its core: give it this one
-                        sched_yield()
+            if begins and k == enter:
+                wait(arrived, parts, due)
+            if parts > 1 and table[at + 3] != 0:
+                fetch_add(own)
+                count += 1
+                wait(arrived, parts, count)
             bounds = pointer(table[at + 2], int64)
             call_task(table[at], bounds[part], bounds[part + 1], step, part, pointer(table[at + 1], int64))
+            if ends and k == leave:
+                fetch_add(own)
+                count += 1
     restore_denormals(denormals)
 '''
 
-__all__ = ["Task", "drive"]
+__all__ = ["LEAD", "Task", "drive", "own_task"]

@@ -126,6 +126,7 @@ def summed(mean: float) -> tuple[int, int]:
     return pieces, min(2000, int(poisson.isf(2.0**-53, min(mean, 500.0))) + 2) if pieces else 1
 
 
+@functools.lru_cache(maxsize=64)
 def _inverse(mean: float) -> np.ndarray:
     """First a guide of 256 entries (the smallest k to try), then the :func:`probabilities`."""
     cumulative = probabilities(mean)
