@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..kernels.propagate.deliver import Delivery, Wires, deliver_task
 from ..kernels.propagate.drive import Task, drive, own_task
 from ..kernels.propagate.times import AHEAD
 from ..kernels.random import key_of
+from .balance import Balance
 from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
 from .card import Card, Host
 from .groups import Group, PoissonGroup, Population, SpikeSource
@@ -24,7 +26,6 @@ from .plastic import PlasticEdges
 from .plastic_run import PlasticRun
 from .recorders import EdgeRecorder, Recorder
 
-_ALIGN = 16  # neurons: a part begins on a whole cache line, and random numbers come in pairs
 _ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
 _LOGGED = 1 << 26  # spikes that a chunk has room for, of addresses: memory is taken where spikes are written
 
@@ -66,7 +67,8 @@ class Engine:
         self.ahead = {g.name: [np.empty(0)] * len(self.recent[g.name]) for g in parts.groups if _timed(g)}
         self.memories = {p.name: memory for p in parts.projections if (memory := p.memory(parts.dtype)) is not None}
         self._given = {g.name: g.by_step(parts.dt) for g in parts.groups if isinstance(g, SpikeSource)}
-        self._splits: dict[tuple[str, int], np.ndarray] = {}
+        self._splits: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._balances: dict[int, Balance] = {}
         self._rooms: dict[tuple[str, str], np.ndarray] = {}
         self._card: Card | None = None  # where a GPU runs the network; what it holds is then newer than the arrays here
         self.exact: dict[str, np.ndarray] = {}  # what is under way there, to the last bit
@@ -88,11 +90,15 @@ class Engine:
         if backend == "gpu":
             return self._run_on_card(steps, recorders)
         self.come_home()
-        chunk = _Run(self, steps, 1 if backend == "reference" else threads, recorders)
+        threads = 1 if backend == "reference" else threads
+        balance, began = self._balances.setdefault(threads, Balance(threads)), time.perf_counter()
+        chunk = _Run(self, steps, balance, threads, recorders)
         if backend == "reference":
             reference.drive([task.reference for task in chunk.tasks], self.step, steps)
         else:
-            drive(chunk.tasks, self.step, steps, self.window, threads)
+            prepared = time.perf_counter()
+            waited = drive(chunk.tasks, self.step, steps, self.window, threads)
+            balance.note(time.perf_counter() - prepared, waited, prepared - began)
         found = chunk.harvest()
         self._check()
         self.step += steps
@@ -132,9 +138,9 @@ class Engine:
     def split(self, projection: str, bounds: np.ndarray) -> np.ndarray:
         """Where each part's targets begin in each row, kept for the next chunk."""
         key = projection, len(bounds)
-        if key not in self._splits:
-            self._splits[key] = self.wires[projection].split(bounds)
-        return self._splits[key]
+        if key not in self._splits or not np.array_equal(self._splits[key][0], bounds):
+            self._splits[key] = bounds, self.wires[projection].split(bounds)
+        return self._splits[key][1]
 
     def room(self, group: str, count: int, dtype: type[np.generic] = np.int32) -> np.ndarray:
         """Where the spikes of a chunk, or their times, are written, [count]: the same memory in every chunk.
@@ -168,12 +174,6 @@ def _timed(group: Group) -> bool:
     return isinstance(group, Population) and group.timed
 
 
-def bounds_of(size: int, parts: int) -> np.ndarray:
-    """Which neurons each part has, [parts + 1]."""
-    each = -(-size // (parts * _ALIGN)) * _ALIGN
-    return np.minimum(np.arange(parts + 1, dtype=np.int64) * each, size)
-
-
 def _in_turn(made: np.ndarray) -> np.ndarray | slice:
     """Where the spikes of each step are that parts listed one part after the other; step t has ``made[t]`` of each.
 
@@ -190,13 +190,15 @@ def _in_turn(made: np.ndarray) -> np.ndarray | slice:
 class _Run:
     """The tasks of one chunk, and the arrays they work on."""
 
-    def __init__(self, engine: Engine, steps: int, threads: int, recorders: list[Recorder | EdgeRecorder]) -> None:
+    def __init__(
+        self, engine: Engine, steps: int, balance: Balance, threads: int, recorders: list[Recorder | EdgeRecorder]
+    ) -> None:
         self.engine, self.steps, self.threads, self.first = engine, steps, threads, engine.step
         self._recorders = recorders
         self._strict = choose("cpu").strict
         self._drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in engine.populations}
         self._held = {n: engine.parts.held(b.population, self.first, steps) for n, b in engine.populations.items()}
-        self.bounds = {g.name: bounds_of(g.size, threads) for g in engine.parts.groups}
+        self.bounds = {g.name: balance.bounds(g.size) for g in engine.parts.groups}
         self.lists = {g.name: self._lists(g) for g in engine.parts.groups}
         self._logs = {name: self._log(name) for name in self.lists}
         self._samples = [r.room(self.first, steps, engine.parts.dtype) for r in recorders]
@@ -392,4 +394,4 @@ class _Run:
         return Task(*found, bounds, reference.given(lists, starts, neurons, self.first), receives=False)
 
 
-__all__ = ["Chunk", "Engine", "bounds_of"]
+__all__ = ["Chunk", "Engine"]
