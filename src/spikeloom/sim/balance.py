@@ -1,0 +1,56 @@
+"""How much of every population each thread takes: as much as it gets through while the others do theirs."""
+
+from __future__ import annotations
+
+from typing import final
+
+import numpy as np
+
+_ALIGN = 16  # neurons: a part begins on a whole cache line, and random numbers come in pairs
+_UNEVEN = 0.04  # of a thread's share: less is noise
+_LEAST = 0.5  # of an equal share, that a thread keeps
+_PATIENCE = 30.0  # times what it took to cut all rows of edges anew, before they may be again
+
+
+@final
+class Balance:
+    """Shares of ``threads``, by how long they waited for each other: spikes do not depend on who makes them.
+
+    Cores that are shared with others, as those of virtual machines are, differ in speed for seconds. Threads wait for
+    the slowest.
+
+    >>> balance = Balance(2)
+    >>> balance.bounds(1000).tolist()
+    [0, 512, 1000]
+    >>> balance.note(0.1, np.array([0.05, 0.0]))  # the first was through with its half in half of the time
+    >>> balance.bounds(1000).tolist()
+    [0, 672, 1000]
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._shares = np.full(threads, 1.0 / threads)
+        self._cost = self._since = 0.0  # seconds that the last change took, and since then
+        self._changed = False
+
+    def bounds(self, size: int) -> np.ndarray:
+        """Which neurons of ``size`` each thread has, [threads + 1]."""
+        ends = np.cumsum(self._shares) * size
+        found = np.zeros(len(ends) + 1, np.int64)
+        found[1:] = np.minimum(-(-(ends - 1e-6) // _ALIGN) * _ALIGN, size)
+        found[-1] = size
+        return found
+
+    def note(self, seconds: float, waited: np.ndarray, preparing: float = 0.0) -> None:
+        """Threads took ``seconds``, of which each ``waited`` [threads]; ``preparing`` is what came before."""
+        self._cost, self._changed = preparing if self._changed else self._cost, False
+        self._since += seconds
+        if self._since < _PATIENCE * self._cost or len(self._shares) == 1:
+            return
+        speeds = self._shares / np.maximum(seconds - waited, 1e-3 * seconds)
+        shares = np.maximum(speeds / speeds.sum(), _LEAST / len(speeds))
+        shares /= shares.sum()
+        if np.abs(shares / self._shares - 1.0).max() > _UNEVEN:
+            self._shares, self._since, self._changed = shares, 0.0, True
+
+
+__all__ = ["Balance"]
