@@ -63,6 +63,12 @@ AT_ONCE: list[tuple[Do, type[Exception], str]] = [
     (lambda n, c: n.inject(c, "5"), ParameterError, "got '5', expected a number"),
     (lambda n, c: n.inject(c, None), ParameterError, "got None, expected a number"),
     (lambda n, c: n.inject(c, [[1.0], [1.0, 2.0]]), ParameterError, "got [[1.0], [1.0, 2.0]], expected a number"),
+    (lambda n, c: n.inject(c, lambda: 1.0), ParameterError, "got a function: too many positional arguments, expected a "
+     "number, [N], a function of the times or sl.sim.noise(sd). Write it as lambda t: ..."),
+    (lambda n, c: n.inject(c, 1.0, into=3), ModelError, "population cells has no input 3. Known: i."),
+    (lambda n, c: n.connect(c, c, ALL, weight="1"), ParameterError, "cells to cells: weight: got '1', expected a "
+     "number, [E] or a distribution. Give plain numbers."),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=[None]), ParameterError, "cells to cells: delay: got [None]"),
     (lambda n, c: n.inject(c, sl.sim.noise(sd="5")), ParameterError,
      "sd of noise into i of cells: got '5', expected numbers. Give plain numbers in pA."),
     (lambda n, c: n.drive(c, sl.sim.poisson("5"), weight=1.0), ParameterError, "got '5', expected numbers. Give plain "

@@ -80,7 +80,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     'Did you mean tau?'
     """
     options = sorted(known)
-    near = near_names(name, options)
+    near = near_names(str(name), options)  # whatever somebody gave instead of a name
     return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(options) or 'none'}."
 
 

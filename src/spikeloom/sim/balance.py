@@ -48,7 +48,8 @@ class Balance:
             return
         speeds = self._shares / np.maximum(seconds - waited, 1e-3 * seconds)
         shares = np.maximum(speeds / speeds.sum(), _LEAST / len(speeds))
-        shares /= shares.sum()
+        more = shares - _LEAST / len(speeds)  # what goes beyond the least is cut down to what is left
+        shares -= more * (shares.sum() - 1.0) / more.sum()
         if np.abs(shares / self._shares - 1.0).max() > _UNEVEN:
             self._shares, self._since, self._changed = shares, 0.0, True
 

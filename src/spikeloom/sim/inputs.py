@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, final
 
@@ -110,7 +111,15 @@ class Injection:
         self._constant = np.zeros(1)
         if current is noise or current is poisson or isinstance(current, Poisson):
             raise ParameterError(self._label, got=_name(current), expected=_CURRENT, mend=_mend(current))
-        if self.function is None:
+        if self.function is not None:
+            try:
+                inspect.signature(self.function).bind(np.zeros(1))
+            except TypeError as error:
+                mend = "Write it as lambda t: ..., with the times [T] in ms at which steps begin."
+                raise ParameterError(self._label, got=f"a function: {error}", expected=_CURRENT, mend=mend) from None
+            except ValueError:  # some functions in C say nothing about their arguments
+                pass
+        else:
             self._constant = self._checked(current, ((), (population.size,)), self._label, _CURRENT)
 
     def rows(self, dt: float, first: int, steps: int) -> np.ndarray:

@@ -14,10 +14,10 @@ from ..kernels.propagate.release import Memory
 from ..kernels.random import key_of
 from ..models.mechanism import Mechanism
 from ..plasticity import Plasticity
-from ..units import Unit, ms, plain
+from ..units import Quantity, Unit, ms, plain
 from .distributions import Distribution
 from .edges import Edges, Rule
-from .groups import Group, Population
+from .groups import Group, Population, numbers_of
 from .ports import arrival_units
 from .release import Release
 
@@ -246,6 +246,9 @@ class Projection:
 
 def check_numbers(label: str, weight: Any, delay: Any, dt: float) -> None:
     """Raise ParameterError for one weight or delay that cannot be, at once; many are looked at when edges are drawn."""
+    for what, given in (("weight", weight), ("delay", delay)):
+        if not isinstance(given, (int, float, Distribution, Delay, Quantity, type(None))):
+            numbers_of(given, ms, f"{label}: {what}", "a number, [E] or a distribution", "Give plain numbers.")
     if isinstance(weight, (int, float)) and not math.isfinite(weight):
         raise ParameterError(f"{label}: weight", got="NaN or infinity", expected="a finite number")
     if isinstance(delay, (int, float)) and not (math.isfinite(delay) and round(delay / dt) >= 1):

@@ -19,7 +19,7 @@ from ..program import NEXT, SHOWN, SPIKE, STATE
 from ..scan.plan import forward_plan
 
 _HEAD = 8
-_BLOCK = 128  # neurons: more are looked through where one of them fired, fewer cost more beside what they compute
+_BLOCK = 256  # neurons: more are looked through where one of them fired, fewer cost more beside what they compute
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def advance_source(
     ``positive`` those that are above 0."""
     names = tuple(n.removeprefix(SHOWN) for n in shown)
     graph = forward_plan(text, names).forward
-    found = compared(fused(list(graph.outputs.values())), positive)
+    found = decided(compared(fused(list(graph.outputs.values())), positive))
     graph = Graph(graph.inputs, dict(zip(graph.outputs, found, strict=True)))
     states = [n for n in Graph.parse(text).inputs if n.startswith(STATE)]
     constants = [n for n in graph.inputs if n.startswith("c") and n[1:].isdigit()]
@@ -144,6 +144,38 @@ def compared(outputs: Sequence[Expr], positive: frozenset[str]) -> list[Expr]:
     return replace(outputs, new)
 
 
+def decided(outputs: Sequence[Expr]) -> list[Expr]:
+    """``outputs`` in which whether a 1 was chosen is asked of the conditions, and not of the number.
+
+    >>> from spikeloom.lang import math as m
+    >>> from spikeloom.lang.expr import symbol
+    >>> v, rest = symbol("v"), symbol("rest")
+    >>> spike = m.where(rest > 0.0, 0.0, m.where(v >= 1.0, 1.0, 0.0))
+    >>> [str(e) for e in decided([m.where(spike > 0.0, 0.0, v)])]
+    ['where((not((rest > 0)) & (v >= 1)), 0, v)']
+    """
+    zero = ("const", 0.0)
+    asked = [e for e in topological(outputs) if e.op == "gt" and (e.args[1].op, e.args[1].data) == zero]
+    answers = {id(expr): _chosen(expr.args[0]) for expr in asked}
+    return replace(outputs, {number: answer for number, answer in answers.items() if isinstance(answer, Expr)})
+
+
+def _chosen(expr: Expr) -> Expr | bool | None:
+    """When the number, chosen from 0 and 1, is 1; None where it is another."""
+    if expr.op == "const":
+        return {0.0: False, 1.0: True}.get(float(expr.data)) if isinstance(expr.data, (int, float)) else None
+    if expr.op == "detach":
+        return _chosen(expr.args[0])
+    if expr.op != "where":
+        return None
+    condition, one, other = expr.args[0], _chosen(expr.args[1]), _chosen(expr.args[2])
+    if one is True and other is False:
+        return condition
+    if one is False and isinstance(other, Expr):
+        return ~condition & other
+    return condition & one if isinstance(one, Expr) and other is False else None
+
+
 @dataclasses.dataclass(frozen=True)
 class _Module:
     """The text around the body of the loop over neurons."""
@@ -165,6 +197,7 @@ class _Module:
             "import numpy as np",
             "from numba.types import CPointer, float32, float64, int32, int64, void",
             "from spikeloom.kernels.compiler import options",
+            *(["from spikeloom.lang.dialects.numba_rows import lowest_bit, ones_and_others"] if self.fires else []),
             "from spikeloom.lang.dialects.numba_threads import pointer, scratch",
             *imports,
             f"{'f32' if self.kind == 'float32' else 'f64'} = {self.kind}",
@@ -196,11 +229,15 @@ class _Module:
 
 
 _LISTING = [
+    f"        for m in range(top - base, {_BLOCK}):",
+    "            fired[m] = 0",  # of the last block, which may be shorter
     "        if hits != 0:",
-    "            for m in range(base, top):",
-    "                if fired[m - base] > 0:",
-    "                    listed[count] = m",
+    f"            for low in range(0, {_BLOCK}, 64):",
+    "                word = ones_and_others(fired, low)[0]",
+    "                while word != 0:",
+    "                    listed[count] = base + low + lowest_bit(word)",
     "                    count += 1",
+    "                    word &= word - 1",
 ]
 
 

@@ -156,6 +156,8 @@ def _ahead(kind: str) -> list[str]:
     """
     line = {"int32": 16, "uint16": 32}[kind]  # targets in a line of the cache
     return [
+        "for k in range(at, min(at + 5, last + 1)):",  # one after the other, the first would each be waited for
+        "    prefetch(split, int64(listed[k]) * parts + part)",
         "for k in range(at - 3, last + 1):",
         "    if k + 5 <= last:",
         "        prefetch(split, int64(listed[k + 5]) * parts + part)",
