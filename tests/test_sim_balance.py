@@ -29,9 +29,16 @@ def test_bounds_cover_everything_in_whole_lines(size: int) -> None:
         assert all(b % 16 == 0 or b == size for b in bounds)
 
 
+def told(balance: Balance, waited: list[float], preparing: float = 0.0) -> list[int]:
+    """Bounds after the same news often enough."""
+    for k in range(5):
+        balance.note(1.0, np.array(waited), preparing if k == 0 else 0.001)
+    return balance.bounds(32_000).tolist()
+
+
 def test_threads_of_unequal_speed_are_through_at_the_same_time() -> None:
     balance, speeds = Balance(3), np.array([1.0, 2.0, 1.5])
-    for _ in range(3):
+    for _ in range(15):
         needed = np.diff(balance.bounds(90_000)) / speeds
         balance.note(needed.max(), needed.max() - needed)
     needed = np.diff(balance.bounds(90_000)) / speeds
@@ -39,23 +46,26 @@ def test_threads_of_unequal_speed_are_through_at_the_same_time() -> None:
 
 
 def test_noise_changes_nothing_and_nobody_loses_everything() -> None:
+    assert told(Balance(2), [0.0, 0.05]) == [0, 16_000, 32_000]
+    assert told(Balance(2), [0.0, 0.99]) == [0, 8000, 32_000]
+
+
+def test_what_is_over_at_once_changes_nothing() -> None:
     balance = Balance(2)
-    balance.note(1.0, np.array([0.0, 0.05]))
+    for waited in (0.6, 0.5, 0.0, 0.01, 0.0):
+        balance.note(1.0, np.array([0.0, waited]))
     assert balance.bounds(32_000).tolist() == [0, 16_000, 32_000]
-    balance.note(1.0, np.array([0.0, 0.99]))
-    assert balance.bounds(32_000)[1] >= 8000
+    for _ in range(4):
+        balance.note(0.01, np.array([0.0, 0.5]))  # 40 ms
+    assert balance.bounds(32_000).tolist() == [0, 16_000, 32_000]
 
 
 def test_rows_are_not_cut_anew_all_the_time() -> None:
     balance = Balance(2)
-    balance.note(0.1, np.array([0.05, 0.0]), 0.001)
-    changed = balance.bounds(1600).tolist()
-    balance.note(0.1, np.array([0.0, 0.05]), 0.02)  # cutting took 20 ms, so this stays for 600
-    for _ in range(4):
-        balance.note(0.1, np.array([0.0, 0.05]), 0.001)
-        assert balance.bounds(1600).tolist() == changed
-    balance.note(0.1, np.array([0.0, 0.05]), 0.001)
-    assert balance.bounds(1600).tolist() != changed
+    changed = told(balance, [0.5, 0.0])
+    assert told(balance, [0.0, 0.5], preparing=0.3) == changed  # cutting took 0.3 s, so this stays for 6 s
+    balance.note(1.0, np.array([0.0, 0.5]), 0.001)
+    assert balance.bounds(32_000).tolist() != changed
 
 
 def network(dtype: Any) -> sl.sim.Network:
@@ -79,7 +89,9 @@ def test_spikes_do_not_depend_on_shares(dtype: str, monkeypatch: pytest.MonkeyPa
     real = Balance.note
 
     def noted(self: Balance, seconds: float, waited: np.ndarray, preparing: float = 0.0) -> None:
-        real(self, 1.0, generator.uniform(0.0, 0.7, len(waited)))
+        waited = generator.uniform(0.0, 0.7, len(waited))
+        for _ in range(5):
+            real(self, 1.0, waited)
         seen.add(tuple(self.bounds(400)))
 
     monkeypatch.setattr(Balance, "note", noted)

@@ -9,7 +9,8 @@ import numpy as np
 _ALIGN = 16  # neurons: a part begins on a whole cache line, and random numbers come in pairs
 _UNEVEN = 0.04  # of a thread's share: less is noise
 _LEAST = 0.5  # of an equal share, that a thread keeps
-_PATIENCE = 30.0  # times what it took to cut all rows of edges anew, before they may be again
+_PATIENCE = 20.0  # times what it took to cut all rows of edges anew, before they may be again
+_TIME, _NOTES = 0.25, 5  # seconds and notes before shares change: for less, they would follow what is over at once
 
 
 @final
@@ -22,13 +23,15 @@ class Balance:
     >>> balance = Balance(2)
     >>> balance.bounds(1000).tolist()
     [0, 512, 1000]
-    >>> balance.note(0.1, np.array([0.05, 0.0]))  # the first was through with its half in half of the time
+    >>> for _ in range(5):
+    ...     balance.note(0.1, np.array([0.05, 0.0]))  # the first was through with its half in half of the time
     >>> balance.bounds(1000).tolist()
     [0, 672, 1000]
     """
 
     def __init__(self, threads: int) -> None:
         self._shares = np.full(threads, 1.0 / threads)
+        self._wanted: list[np.ndarray] = []  # by each note since the last change
         self._cost = self._since = 0.0  # seconds that the last change took, and since then
         self._changed = False
 
@@ -44,14 +47,23 @@ class Balance:
         """Threads took ``seconds``, of which each ``waited`` [threads]; ``preparing`` is what came before."""
         self._cost, self._changed = preparing if self._changed else self._cost, False
         self._since += seconds
-        if self._since < _PATIENCE * self._cost or len(self._shares) == 1:
+        if len(self._shares) == 1:
             return
         speeds = self._shares / np.maximum(seconds - waited, 1e-3 * seconds)
-        shares = np.maximum(speeds / speeds.sum(), _LEAST / len(speeds))
-        more = shares - _LEAST / len(speeds)  # what goes beyond the least is cut down to what is left
-        shares -= more * (shares.sum() - 1.0) / more.sum()
+        self._wanted.append(speeds / speeds.sum())
+        if len(self._wanted) < _NOTES or self._since < max(_TIME, _PATIENCE * self._cost):
+            return
+        shares = _at_least(np.median(self._wanted, axis=0), _LEAST / len(speeds))
+        self._wanted, self._since = [], 0.0
         if np.abs(shares / self._shares - 1.0).max() > _UNEVEN:
-            self._shares, self._since, self._changed = shares, 0.0, True
+            self._shares, self._changed = shares, True
+
+
+def _at_least(shares: np.ndarray, least: float) -> np.ndarray:
+    """``shares`` that add up to 1, none below ``least``; what goes beyond it is cut down to what is left."""
+    raised = np.maximum(shares / shares.sum(), least)
+    more = raised - least
+    return raised - more * (raised.sum() - 1.0) / more.sum()
 
 
 __all__ = ["Balance"]
