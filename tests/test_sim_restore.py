@@ -7,6 +7,9 @@ import pytest
 
 import spikeloom as sl
 from spikeloom.errors import FileError, StateError
+from spikeloom.sim import build
+from spikeloom.sim.state import arrays_of, restore
+from spikeloom.solvers import Interpolated
 
 from .test_sim_engine import CELL, everything, spikes
 
@@ -42,6 +45,40 @@ def test_a_state_can_be_restored_again_and_again(tmp_path):
     first = net.run(10.0)
     net.restore(tmp_path / "state.json")
     assert spikes(first) == spikes(net.run(10.0))
+
+
+def off_grid():
+    """Spikes with times of their own that are long under way."""
+    net = sl.sim.Network(dt=0.1, seed=3, dtype="float64")
+    cells = net.population(CELL, 40, "cells", solver=Interpolated())
+    net.inject(cells, np.linspace(12.0, 20.0, 40))
+    net.connect(cells, cells, sl.sim.fixed_probability(0.2), weight=0.3, delay=sl.sim.uniform(0.5, 3.0))
+    net.connect(cells, cells, sl.sim.fixed_probability(0.2), weight=0.3, delay=2.5)
+    return net
+
+
+@pytest.mark.parametrize("build_it", [everything, off_grid])
+@pytest.mark.parametrize("lead", [0, 1, 9])
+def test_how_far_threads_may_be_apart_is_no_part_of_the_state(tmp_path, monkeypatch, build_it, lead):
+    # a file of another version keeps the spikes of more steps, or of fewer
+    whole, net = build_it().run(40.0, threads=1), build_it()
+    with monkeypatch.context() as patched:
+        patched.setattr(build, "LEAD", lead)
+        one = net.run(17.3, threads=1)
+        net.save(tmp_path / "middle.json")
+    other = build_it()
+    other.restore(tmp_path / "middle.json")
+    assert spikes(whole) == spikes(one, other.run(22.7, threads=2))
+
+
+def test_a_state_with_spikes_of_too_few_steps_is_refused():
+    net = changed(delay=3.0)
+    net.run(15.0)
+    arrays = {n: values.copy() for n, values in arrays_of(net._engine).items()}
+    arrays["recent/cells/counts"] = np.full(29, 0)
+    arrays["recent/cells/neurons"] = np.empty(0, np.int32)
+    with pytest.raises(StateError, match="recent/cells"):
+        restore(net._engine, 150, arrays)
 
 
 def changed(**how):

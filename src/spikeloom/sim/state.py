@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..errors import StateError
+from ..kernels.propagate.drive import LEAD
 from .engine import Engine
 from .groups import PoissonGroup, SpikeSource
 
@@ -38,7 +39,7 @@ def arrays_of(engine: Engine) -> Arrays:
 def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
     """Put the arrays of :func:`arrays_of` back. Raises StateError, and changes nothing, where they do not fit."""
     mine = arrays_of(engine)
-    changing = {n for n in mine if n.startswith("recent/") and not n.endswith("/counts")}
+    changing = {n for n in mine if n.startswith("recent/")}
     exact = {n: values for n, values in given.items() if n.startswith("exact/")}
     mine, given = ({n: v for n, v in found.items() if not n.startswith("exact/")} for found in (mine, given))
     wrong = sorted(set(mine) ^ set(given))
@@ -46,7 +47,7 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
     wrong += [n for n in mine if n in given and mine[n].dtype != given[n].dtype]
     for name in engine.recent:
         counts, neurons = given.get(f"recent/{name}/counts"), given.get(f"recent/{name}/neurons")
-        if counts is not None and neurons is not None and (counts.min() < 0 or counts.sum() != len(neurons)):
+        if counts is not None and neurons is not None and not _listed(counts, neurons, engine, name):
             wrong.append(f"recent/{name}")
         elif neurons is not None and given.get(f"recent/{name}/ahead", neurons).shape != neurons.shape:
             wrong.append(f"recent/{name}/ahead")
@@ -58,12 +59,29 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
             values[...] = given[name]
     for name in engine.recent:
         counts, neurons = given[f"recent/{name}/counts"], given[f"recent/{name}/neurons"]
-        engine.recent[name] = [piece.copy() for piece in np.split(neurons, np.cumsum(counts)[:-1])]
+        engine.recent[name] = _in_slots(neurons, counts, step, len(engine.recent[name]))
         if name in engine.ahead:
-            ahead = given[f"recent/{name}/ahead"]
-            engine.ahead[name] = [piece.copy() for piece in np.split(ahead, np.cumsum(counts)[:-1])]
+            engine.ahead[name] = _in_slots(given[f"recent/{name}/ahead"], counts, step, len(engine.ahead[name]))
     engine.step = step
     engine.come_home(exact)
+
+
+def _listed(counts: np.ndarray, neurons: np.ndarray, engine: Engine, name: str) -> bool:
+    """Whether ``neurons`` are ``counts`` of each of so many steps that none that is under way can be missing."""
+    if counts.ndim != 1 or counts.min(initial=0) < 0 or counts.sum() != len(neurons):
+        return False
+    return len(counts) >= len(engine.recent[name]) - engine.window - LEAD  # which are kept for threads only
+
+
+def _in_slots(values: np.ndarray, counts: np.ndarray, step: int, slots: int) -> list[np.ndarray]:
+    """``values`` of the steps before ``step``, by step modulo ``slots``; given as ``counts``, by step modulo as many.
+
+    A file may have another number of them: how far threads may be apart has changed, and may again.
+    """
+    pieces, found = np.split(values, np.cumsum(counts)[:-1]), [values[:0].copy()] * slots
+    for t in range(step - min(slots, len(pieces)), step):
+        found[t % slots] = pieces[t % len(pieces)].copy()
+    return found
 
 
 def fingerprint(engine: Engine) -> str:
