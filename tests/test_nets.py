@@ -290,3 +290,8 @@ def test_deep_nets_learn_real_digits(name: str) -> None:
     y, _ = net(sl.encode.direct(x[validation], 4))
     hits = (y.mean(0).argmax(1) == labels[validation]).float().mean()
     assert hits > 0.8  # far from chance; how good they get is the business of the recipes
+
+
+def test_blocks_that_are_none() -> None:
+    with pytest.raises(ParameterError, match=r"blocks: got 16, expected each a ConvBlock, such as "):
+        conv_net((1, 28, 28), 10, sl.LIF(), sl.LI(), blocks=(16, 32))  # type: ignore[reportArgumentType]

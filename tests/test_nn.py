@@ -356,3 +356,10 @@ def test_recurrent_and_residual_check_their_shapes():
 def test_an_uncoupled_solver_is_refused_at_once():
     with pytest.raises(ModelError, match="not linear"):
         sl.nn.Neuron(sl.HodgkinHuxley(), solver=sl.solvers.Exact())
+
+
+def test_nothing_in_a_sequential_changes_nothing() -> None:
+    x = torch.rand(3, 2, 4)
+    y, state = sl.nn.Sequential()(x)
+    assert torch.equal(y, x)
+    assert not state

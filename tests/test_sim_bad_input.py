@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
 import spikeloom as sl
 from spikeloom.errors import ModelError, ParameterError
@@ -68,6 +69,18 @@ AT_ONCE: list[tuple[Do, type[Exception], str]] = [
     (lambda n, c: n.inject(c, 1.0, into=3), ModelError, "population cells has no input 3. Known: i."),
     (lambda n, c: n.connect(c, c, ALL, weight="1"), ParameterError, "cells to cells: weight: got '1', expected a "
      "number, [E] or a distribution. Give plain numbers."),
+    (lambda n, c: n.connect(c, c, ALL), ParameterError, "cells to cells: weight: got none, expected a number, [E] or a "
+     "distribution. Give weight=0.5, say"),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=float("inf")), ParameterError, "dt = 0.1 ms, finite"),
+    (lambda n, c: n.run(1e30), ParameterError, "duration: got 1e+30, expected a time from dt = 0.1 ms to 2.14748e+09 "),
+    (lambda n, c: n.run(None), ParameterError, "duration: got None"),
+    (lambda n, c: c.set(v="a"), ParameterError, "v of cells: got 'a', expected a number, [10] or a distribution"),
+    (lambda n, c: c.set(v=None), ParameterError, "v of cells: got None"),
+    (lambda n, c: c.set(v=sl.sim.uniform), ParameterError, "v of cells: got "),
+    (lambda n, c: n.population(CELL, 1, "odd", positions=["a"]), ParameterError, "positions of odd: got ['a']"),
+    (lambda n, c: n.spikes("a", [5], 1, "odd"), ParameterError, "times of odd: got 'a', expected numbers"),
+    (lambda n, c: n.record(c, "v", neurons="all"), ParameterError,
+     "neurons of cells to record: got 'all', expected whole numbers from 0 to 9, or None for all"),
     (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=[None]), ParameterError, "cells to cells: delay: got [None]"),
     (lambda n, c: n.inject(c, sl.sim.noise(sd="5")), ParameterError,
      "sd of noise into i of cells: got '5', expected numbers. Give plain numbers in pA."),
@@ -97,6 +110,19 @@ def test_it_is_refused_at_once_and_nothing_is_lost(do: Do, error: type[Exception
     assert len(plain.spikes["cells"]) > 10
     np.testing.assert_array_equal(found.spikes["cells"].times, plain.spikes["cells"].times)
     np.testing.assert_array_equal(found.spikes["cells"].neurons, plain.spikes["cells"].neurons)
+
+
+def test_tensors_are_as_good_as_arrays() -> None:
+    found = []
+    for as_given in (torch.as_tensor, np.asarray, list):
+        net = sl.sim.Network(dt=0.1, seed=3)
+        a, b = net.spikes([1.0, 2.0], [0, 1], 2, "a"), net.population(CELL, 2, "b")
+        net.connect(a, b, ALL, weight=as_given([1.0, 2.0, 3.0, 4.0]), delay=as_given([0.1, 0.2, 0.3, 0.4]))
+        net.record(b, "v")
+        found.append(net.run(4.0).states["b"]["v"].values)
+    assert found[0].any()
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
 
 
 BEFORE_IT_RUNS: list[tuple[Do, str]] = [

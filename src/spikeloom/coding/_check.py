@@ -43,6 +43,8 @@ def unit_values(values: object, name: str = "values", axes: str = "B") -> Tensor
 
 def check_axes(tensor: Tensor, name: str, axes: str) -> None:
     """Raise :class:`ShapeError` unless ``tensor`` has at least the axes named, such as ``"T, B"``."""
+    if not isinstance(tensor, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ShapeError(name, got=type(tensor).__name__, expected=f"a tensor [{axes}, ...]")
     if tensor.ndim < len(axes.split(",")):
         mend = "The batch axis is never left out." if "B" in axes else ""
         raise ShapeError(name, got=list(tensor.shape), expected=f"[{axes}, ...]", mend=mend)

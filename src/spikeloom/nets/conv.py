@@ -81,6 +81,8 @@ def conv_net(
     channels, size = checked_image(shape)
     modules: list[torch.nn.Module] = []
     for block in blocks:
+        if not isinstance(block, ConvBlock):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("blocks", got=repr(block), expected="each a ConvBlock, such as sl.nets.ConvBlock(16)")
         padding = block.kernel // 2
         conv = torch.nn.Conv2d(channels, block.channels, block.kernel, block.stride, padding, bias=False)
         pool = [torch.nn.MaxPool2d(block.pool)] if block.pool > 1 else []

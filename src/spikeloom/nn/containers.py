@@ -46,7 +46,7 @@ class Sequential(Layer):
         modules = {name: module for name, module in self._modules.items() if module is not None}
         checked_parts(state, [n for n, module in modules.items() if isinstance(module, Layer)], "Sequential")
         new, needed = dict[str, Any](), None
-        for (name, module), following in zip(modules.items(), [*list(modules.values())[1:], None], strict=True):
+        for (name, module), following in zip(modules.items(), [*modules.values(), None][1:], strict=True):
             if isinstance(module, Layer):
                 call = marking(module, following, x)
                 x, new[name] = run_inner(name, call or module, x, None if state is None else state[name])

@@ -107,7 +107,8 @@ class Population(Group):
             if isinstance(value, Distribution):
                 self.initial[name] = value
                 continue
-            numbers = np.asarray(plain(value, known[name].unit, name), np.float64)
+            kinds = f"a number, [{self.size}] or a distribution such as sl.sim.uniform(0.0, 1.0)"
+            numbers = numbers_of(value, known[name].unit, f"{name} of {self.name}", kinds)
             if numbers.shape not in ((), (self.size,)):
                 raise ShapeError(f"{name} of {self.name}", got=numbers.shape, expected=f"a number or [{self.size}]")
             if not np.isfinite(numbers).all():
@@ -150,7 +151,7 @@ class SpikeSource(Group):
 
     def __init__(self, name: str, size: int, times: Any, neurons: Any, positions: Any = None) -> None:
         super().__init__(name, size, positions)
-        moments, indices = np.asarray(plain(times, ms, "times"), np.float64), np.asarray(neurons)
+        moments, indices = numbers_of(times, ms, f"times of {name}"), np.asarray(neurons)
         if moments.ndim != 1 or indices.shape != moments.shape:
             got = f"{moments.shape} and {indices.shape}"
             raise ShapeError(f"times and neurons of {name}", got=got, expected="two arrays [K]")
@@ -242,7 +243,7 @@ def require_own(group: object, own: Mapping[str, Group], kind: type[Group]) -> N
 
 
 def _positions(name: str, size: int, given: Any) -> np.ndarray:
-    positions = np.asarray(given, np.float64)
+    positions = numbers_of(given, ms, f"positions of {name}", mend="Give plain numbers.")
     positions = positions[:, None] if positions.ndim == 1 else positions
     if positions.ndim != 2 or len(positions) != size:
         raise ShapeError(f"positions of {name}", got=positions.shape, expected=f"[{size}, dimensions]")

@@ -36,7 +36,7 @@ from .memory import check_memory, memory_needed
 from .pace import Pace
 from .plastic_rule import check_rule
 from .ports import arrival_units, check_sign, mechanism_at, port_name
-from .projection import Projection, Receptor, check_numbers
+from .projection import Projection, Receptor, checked_numbers
 from .recorders import EdgeRecorder, Recorder
 from .release import release_of, split
 from .result import Result, gathered
@@ -44,6 +44,7 @@ from .spike_writer import SpikeWriter
 from .state import arrays_of, fingerprint, restore
 
 _WORTH_A_THREAD = 500  # neurons
+_MOST_STEPS = 2**31 - 1  # of a run: edges that remember keep the step of a spike in 32 bits
 
 Progress = Callable[[float, float, float], None]
 
@@ -146,7 +147,7 @@ class Network:
             raise ParameterError("rule", got=repr(rule), expected="one such as sl.sim.fixed_probability(0.1)")
         label = name or self._free(f"{pre.name} to {post.name}")
         self._check_new(label, {**self.projections, **self._couplings})
-        check_numbers(label, weight, delay, self.dt)
+        weight, delay = checked_numbers(label, rule, weight, delay, self.dt)
         if isinstance(synapse, GapJunction):
             if plasticity is not None:
                 raise ModelError(f"{label}: spikes do not change a gap junction", got=repr(plasticity))
@@ -252,8 +253,9 @@ class Network:
         FileError where ``spikes`` cannot be written: the network then can run on into the same file.
         """
         length: Any = plain(duration, ms, "duration")
-        if not (isinstance(length, (int, float)) and self.dt <= length < float("inf")):
-            raise ParameterError("duration", got=duration, expected=f"a finite time of at least dt = {self.dt:g} ms")
+        if not (isinstance(length, (int, float)) and self.dt <= length <= _MOST_STEPS * self.dt):
+            expected = f"a time from dt = {self.dt:g} ms to {_MOST_STEPS:g} steps of it"
+            raise ParameterError("duration", got=repr(duration), expected=expected)
         steps, began = round(length / self.dt), time.perf_counter()
         engine = self._built()
         backend = choose(self.device).name

@@ -244,20 +244,30 @@ class Projection:
         return f"<Projection {self.name!r} into {self.port}>"
 
 
-def check_numbers(label: str, weight: Any, delay: Any, dt: float) -> None:
-    """Raise ParameterError for one weight or delay that cannot be, at once; many are looked at when edges are drawn."""
-    for what, given in (("weight", weight), ("delay", delay)):
-        if not isinstance(given, (int, float, Distribution, Delay, Quantity, type(None))):
-            numbers_of(given, ms, f"{label}: {what}", "a number, [E] or a distribution", "Give plain numbers.")
+def checked_numbers(label: str, rule: Rule, weight: Any, delay: Any, dt: float) -> tuple[Any, Any]:
+    """``weight`` and ``delay``, tensors and lists as arrays.
+
+    Raises ParameterError for one number that cannot be, at once; many are looked at when edges are drawn.
+    """
+    if weight is None and getattr(rule, "weights", None) is None:
+        mend = "Give weight=0.5, say, or a value for each edge."
+        raise ParameterError(f"{label}: weight", got="none", expected="a number, [E] or a distribution", mend=mend)
+    weight, delay = (
+        given if isinstance(given, (int, float, Distribution, Delay, Quantity, type(None))) else
+        numbers_of(given, ms, f"{label}: {what}", "a number, [E] or a distribution", "Give plain numbers.")
+        for what, given in (("weight", weight), ("delay", delay))
+    )  # fmt: skip
     if isinstance(weight, (int, float)) and not math.isfinite(weight):
         raise ParameterError(f"{label}: weight", got="NaN or infinity", expected="a finite number")
     if isinstance(delay, (int, float)) and not (math.isfinite(delay) and round(delay / dt) >= 1):
         raise _too_short(label, float(delay), dt)
+    return weight, delay
 
 
 def _too_short(label: str, delay: float, dt: float) -> ParameterError:
     mend = f"A spike takes at least one step: use a delay of {dt:g} ms or more, or a smaller dt."
-    return ParameterError(f"{label}: delay", got=f"{delay:g} ms", expected=f">= dt = {dt:g} ms", mend=mend)
+    expected = f">= dt = {dt:g} ms" + ", finite" * (delay == math.inf)
+    return ParameterError(f"{label}: delay", got=f"{delay:g} ms", expected=expected, mend=mend)
 
 
 def _time(name: str, given: Any) -> Any:
@@ -277,4 +287,4 @@ def _shown(part: Any) -> str:
     return f"{part:g}" if isinstance(part, float) else f"<{len(part)} values>" if np.ndim(part) else repr(part)
 
 
-__all__ = ["Delay", "Projection", "Receptor", "check_numbers"]
+__all__ = ["Delay", "Projection", "Receptor", "checked_numbers"]

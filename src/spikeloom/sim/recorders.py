@@ -82,8 +82,8 @@ class EdgeRecorder(_Recorder):
 def _chosen(what: str, given: Any, size: int) -> np.ndarray:
     chosen = np.arange(size) if given is None else np.unique(np.asarray(given))
     if chosen.size and (chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= size):
-        expected = f"whole numbers from 0 to {size - 1}"
-        raise ParameterError(what, got=f"{chosen.min()} to {chosen.max()}", expected=expected)
+        got = f"{chosen.min()} to {chosen.max()}" if chosen.dtype.kind in "iuf" else repr(given)
+        raise ParameterError(what, got=got, expected=f"whole numbers from 0 to {size - 1}, or None for all")
     return chosen
 
 

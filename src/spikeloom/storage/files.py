@@ -22,7 +22,7 @@ _MENDS = {
     errno.EROFS: "That file system is read-only; choose another folder.",
     errno.EEXIST: "There is a file of that name; choose another name for the folder.",
     errno.ENOTDIR: "A part of the path is a file, not a folder.",
-    errno.ENOENT: "A folder of the path does not exist.",
+    errno.ENOENT: "The file, or a folder of its path, does not exist.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 
