@@ -19,18 +19,31 @@ parameters' gradients, the test of its input included) with torch's.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import itertools
 import math
 import statistics
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from measuring import Tasks, Times, adam_step, against, command, compared, load, measure, peak, peaks, ratio
+from measuring import (
+    Tasks,
+    Times,
+    adam_step,
+    against,
+    by_surrogate,
+    command,
+    compared,
+    load,
+    measure,
+    out_of_reach,
+    peak,
+    peaks,
+    ratio,
+)  # fmt: skip
 
 import spikeloom as sl
 from spikeloom.kernels.scan.scan import scan
@@ -182,7 +195,7 @@ def train(rounds: int) -> None:
     dense = training(Spiking(), x, labels)
 
     def without() -> None:
-        with changed("_FEWEST_OUTPUTS"):
+        with out_of_reach(conv, "_FEWEST_OUTPUTS"):
             dense()
 
     floors = ["merged", "steps", "convolutions"]
@@ -191,34 +204,13 @@ def train(rounds: int) -> None:
     )
 
 
-@contextlib.contextmanager
-def changed(limit: str) -> Generator[None, None, None]:
-    """One of the convolutions' limits raised so far that nothing reaches it."""
-    kept = getattr(conv, limit)
-    setattr(conv, limit, 2**62)
-    yield
-    setattr(conv, limit, kept)
-
-
 def compact(rounds: int) -> None:
     x, labels = data()
-    tasks = {"merged": training(Merged(strided=True), x, labels)}
-    tasks["ATan"] = training(Spiking(sl.ATan(), strided=True), x, labels)
-    for width in (1.0, 0.5, 0.25):
-        surrogate = sl.Triangle(width=width)
-        step = training(Spiking(surrogate, strided=True), x, labels)
-
-        def whole(step: Callable[[], object] = step) -> None:
-            with changed("_FEWEST_TERMS"):
-                step()
-
-        name = f"Triangle({width:g})"
-        tasks |= {name: step, f"{name}, all": whole}
-        sl.last_kernels()
-        step()
-        formed = "some are left out" if any("needed" in k for k in sl.last_kernels()) else "all are formed"
-        print(f"{name}: {share(surrogate, x):.0%} needed between the convolutions, {formed}")
-    report("W4 with a stride, one Adam step, by surrogate", measure(tasks, rounds), ["merged"])
+    floor = training(Merged(strided=True), x, labels)
+    steps = by_surrogate(
+        lambda s: training(Spiking(s, strided=True), x, labels), lambda s: share(s, x), (conv, "_FEWEST_TERMS")
+    )
+    report("W4 with a stride, one Adam step, by surrogate", measure({"merged": floor, **steps}, rounds), ["merged"])
 
 
 def share(surrogate: Surrogate, x: torch.Tensor) -> float:

@@ -7,19 +7,22 @@ machine disturbs least.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 import numba
 import torch
 
 import spikeloom as sl
+from spikeloom.surrogates import Surrogate
 
 Tasks = dict[str, Callable[[], object]]
 Times = dict[str, list[float]]
@@ -94,6 +97,39 @@ def compared(tasks: Tasks, rounds: int) -> str:
     medians = {name: statistics.median(values) for name, values in measure(tasks, rounds).items()}
     forward, both = medians["ours forward"] / medians["floor forward"], medians["ours"] / medians["floor"]
     return f"{way}: {forward:.2f}/{both:.2f}"
+
+
+@contextlib.contextmanager
+def out_of_reach(module: ModuleType, limit: str) -> Generator[None, None, None]:
+    """A limit of ``module`` raised so far that nothing reaches it."""
+    kept = getattr(module, limit)
+    setattr(module, limit, 2**62)
+    yield
+    setattr(module, limit, kept)
+
+
+def by_surrogate(
+    step_of: Callable[[Surrogate], Callable[[], object]],
+    share: Callable[[Surrogate], float],
+    limit: tuple[ModuleType, str],
+) -> Tasks:
+    """Steps with surrogates that are zero far from the threshold, as they are and with all input gradients formed, as
+    they are with ``limit`` out of reach; prints how many are needed."""
+    tasks: Tasks = {"ATan": step_of(sl.ATan())}
+    for width in (1.0, 0.5, 0.25):
+        surrogate = sl.Triangle(width=width)
+        step, name = step_of(surrogate), f"Triangle({width:g})"
+
+        def whole(step: Callable[[], object] = step) -> None:
+            with out_of_reach(*limit):
+                step()
+
+        tasks |= {name: step, f"{name}, all": whole}
+        sl.last_kernels()
+        step()
+        formed = "some are left out" if any("needed" in k for k in sl.last_kernels()) else "all are formed"
+        print(f"{name}: {share(surrogate):.0%} of the first hidden layer's are needed, {formed}")
+    return tasks
 
 
 def peaks(title: str, names: Iterable[str]) -> None:

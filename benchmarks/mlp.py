@@ -17,14 +17,28 @@ machine disturbs least.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import statistics
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import torch
-from measuring import Tasks, Times, adam_step, against, command, compared, load, measure, peak, peaks, quoted, ratio
+from measuring import (
+    Tasks,
+    Times,
+    adam_step,
+    against,
+    by_surrogate,
+    command,
+    compared,
+    load,
+    measure,
+    out_of_reach,
+    peak,
+    peaks,
+    quoted,
+    ratio,
+)  # fmt: skip
 
 import spikeloom as sl
 from spikeloom.kernels.scan.scan import scan
@@ -122,7 +136,7 @@ def train(rounds: int) -> None:
     dense = training(Spiking(), x, labels)
 
     def without() -> None:
-        with changed("_FEWEST_ROWS"):  # torch's dense products: what the linear layers alone bring
+        with out_of_reach(linear, "_FEWEST_ROWS"):  # torch's dense products: what the linear layers alone bring
             dense()
 
     report("W2 one Adam step", measure({**tasks, "dense Linear": without}, rounds))
@@ -130,21 +144,8 @@ def train(rounds: int) -> None:
 
 def compact(rounds: int) -> None:
     x, labels = data(BATCH)
-    tasks = {"floor": training(Floor(), x, labels), "ATan": training(Spiking(sl.ATan()), x, labels)}
-    for width in (1.0, 0.5, 0.25):
-        step = training(Spiking(sl.Triangle(width=width)), x, labels)
-
-        def whole(step: Callable[[], object] = step) -> None:
-            with changed("_FEWEST_SKIPPED"):
-                step()
-
-        name = f"Triangle({width:g})"
-        tasks |= {name: step, f"{name}, all": whole}
-        sl.last_kernels()
-        step()
-        formed = "some are left out" if any("needed" in k for k in sl.last_kernels()) else "all are formed"
-        print(f"{name}: {share(sl.Triangle(width=width), x):.0%} needed between the hidden layers, {formed}")
-    report("W2 one Adam step, by surrogate", measure(tasks, rounds))
+    steps = by_surrogate(lambda s: training(Spiking(s), x, labels), lambda s: share(s, x), (linear, "_FEWEST_SKIPPED"))
+    report("W2 one Adam step, by surrogate", measure({"floor": training(Floor(), x, labels), **steps}, rounds))
 
 
 def share(surrogate: Surrogate, x: torch.Tensor) -> float:
@@ -179,15 +180,6 @@ def infer(rounds: int) -> None:
         x, _ = data(batch)
         tasks = {name: inferring(made(), x) for name, made in NETS.items()}
         report(f"W5 inference, batch {batch}", measure(tasks, rounds * (20 if batch == 1 else 1)))
-
-
-@contextlib.contextmanager
-def changed(limit: str) -> Generator[None, None, None]:
-    """One of the linear layers' limits raised so far that nothing reaches it."""
-    kept = getattr(linear, limit)
-    setattr(linear, limit, 2**62)
-    yield
-    setattr(linear, limit, kept)
 
 
 def report(title: str, times: Times) -> None:

@@ -16,22 +16,13 @@ from spikeloom.kernels.spike_conv.op import input_gradient_op
 from spikeloom.kernels.spike_conv.shape import ConvShape
 from spikeloom.kernels.spike_linear.op import pack_op
 
+from .conv_shapes import SHAPES
+from .leaving_out import gradients as gradients_of
+from .leaving_out import out_of_reach, same
+
 SKIPPED = "spike_conv/cpu/Conv2d/backward-needed"
 NARROW = sl.Triangle(width=0.25)
 PLAIN = ConvShape(6, 3, 40, (12, 12), (3, 3), (1, 1), (1, 1))
-SHAPES = [
-    PLAIN,
-    ConvShape(5, 2, 16, (32, 32), (3, 3), (1, 1), (1, 1)),
-    ConvShape(3, 5, 70, (13, 17), (3, 5), (1, 1), (1, 2)),  # more outputs than are summed at once
-    ConvShape(3, 3, 16, (13, 18), (3, 3), (2, 2), (1, 0)),
-    ConvShape(3, 3, 12, (16, 16), (2, 2), (2, 3), (0, 1)),
-    ConvShape(20, 4, 9, (9, 9), (1, 1)),
-    ConvShape(20, 4, 9, (9, 9), (1, 1), (3, 2)),  # elements that no output sees
-    ConvShape(3, 3, 12, (9, 30), (5, 3), (3, 2), (2, 1)),
-    ConvShape(2, 1, 65, (3, 3), (3, 3), (1, 1), (2, 2)),
-    ConvShape(1, 40, 12, (1, 70), (1, 7), (1, 1), (0, 3)),
-    ConvShape(2, 2, 130, (7, 7), (7, 7)),
-]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -47,12 +38,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
     torch.set_num_threads(threads)
 
 
-@contextlib.contextmanager
-def dense() -> Generator[None, None, None]:
+def dense() -> contextlib.AbstractContextManager[None]:
     """The same kernels, with all input gradients formed."""
-    kept, conv._FEWEST_TERMS = conv._FEWEST_TERMS, 2**62
-    yield
-    conv._FEWEST_TERMS = kept
+    return out_of_reach(conv, "_FEWEST_TERMS")
 
 
 # --- the products ---
@@ -163,19 +151,7 @@ def images() -> torch.Tensor:
 
 
 def gradients(layers: sl.nn.Sequential, backend: str | None = None) -> tuple[torch.Tensor, list[torch.Tensor], bool]:
-    """The spikes of a net, the gradients of all it has, and whether some input gradients were left out."""
-    x = images().requires_grad_()
-    sl.last_kernels()
-    with sl.backend(backend):
-        y, state = layers(x)
-        loss = (y * torch.randn(y.shape)).sum() + sum(s.sum() for part in state.values() for s in part.values())
-        found = torch.autograd.grad(loss, [x, *layers.parameters()])
-    return y.detach(), list(found), SKIPPED in sl.last_kernels()
-
-
-def same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
-    for ours, theirs in zip(found, expected, strict=True):
-        assert (ours - theirs).norm() <= 2e-6 * theirs.norm()
+    return gradients_of(layers, images(), backend)
 
 
 CASES = [

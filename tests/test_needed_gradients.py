@@ -24,6 +24,9 @@ from spikeloom.lang.graph import Graph
 from spikeloom.nn.needed import Marking
 from spikeloom.surrogates import Surrogate
 
+from .leaving_out import gradients as gradients_of
+from .leaving_out import out_of_reach, same
+
 SKIPPED = "spike_linear/cpu/Linear/backward-needed"
 SAMPLES = 4000
 FIRE = {"fire": lambda u: (u >= 0).double(), "where": lambda c, x, y: torch.where(torch.as_tensor(c), x, y)}
@@ -54,12 +57,9 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> Generator[None, None, None]:
     torch.set_num_threads(threads)
 
 
-@contextlib.contextmanager
-def dense() -> Generator[None, None, None]:
+def dense() -> contextlib.AbstractContextManager[None]:
     """The same kernels, with all input gradients formed."""
-    kept, linear._FEWEST_SKIPPED = linear._FEWEST_SKIPPED, 2**62
-    yield
-    linear._FEWEST_SKIPPED = kept
+    return out_of_reach(linear, "_FEWEST_SKIPPED")
 
 
 # --- where a surrogate is 0 ---
@@ -189,21 +189,13 @@ def net(neuron: Callable[[], torch.nn.Module], *between: torch.nn.Module) -> sl.
     return sl.nn.Sequential(*parts)
 
 
-def gradients(layers: sl.nn.Sequential, backend: str | None = None) -> tuple[torch.Tensor, list[torch.Tensor], bool]:
-    """The spikes of a net, the gradients of all it has, and whether some input gradients were left out."""
+def drawn_input() -> torch.Tensor:
     torch.manual_seed(8)
-    x = (torch.rand(STEPS, BATCH, SIZES[0]) < 0.3).float().requires_grad_()
-    sl.last_kernels()
-    with sl.backend(backend):
-        y, state = layers(x)
-        loss = (y * torch.randn(y.shape)).sum() + sum(s.sum() for part in state.values() for s in part.values())
-        found = torch.autograd.grad(loss, [x, *layers.parameters()])
-    return y.detach(), list(found), SKIPPED in sl.last_kernels()
+    return (torch.rand(STEPS, BATCH, SIZES[0]) < 0.3).float()
 
 
-def same(found: list[torch.Tensor], expected: list[torch.Tensor]) -> None:
-    for ours, theirs in zip(found, expected, strict=True):
-        assert (ours - theirs).norm() <= 2e-6 * theirs.norm()
+def gradients(layers: sl.nn.Sequential, backend: str | None = None) -> tuple[torch.Tensor, list[torch.Tensor], bool]:
+    return gradients_of(layers, drawn_input(), backend)
 
 
 CASES = [

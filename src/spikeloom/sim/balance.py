@@ -35,6 +35,11 @@ class Balance:
         self._cost = self._since = 0.0  # seconds that the last change took, and since then
         self._changed = False
 
+    @property
+    def threads(self) -> int:
+        """How many there are."""
+        return len(self._shares)
+
     def bounds(self, size: int) -> np.ndarray:
         """Which neurons of ``size`` each thread has, [threads + 1]."""
         ends = np.cumsum(self._shares) * size
@@ -47,13 +52,13 @@ class Balance:
         """Threads took ``seconds``, of which each ``waited`` [threads]; ``preparing`` is what came before."""
         self._cost, self._changed = preparing if self._changed else self._cost, False
         self._since += seconds
-        if len(self._shares) == 1:
+        if self.threads == 1:
             return
         speeds = self._shares / np.maximum(seconds - waited, 1e-3 * seconds)
         self._wanted.append(speeds / speeds.sum())
         if len(self._wanted) < _NOTES or self._since < max(_TIME, _PATIENCE * self._cost):
             return
-        shares = _at_least(np.median(self._wanted, axis=0), _LEAST / len(speeds))
+        shares = _at_least(np.median(self._wanted, axis=0), _LEAST / self.threads)
         self._wanted, self._since = [], 0.0
         if np.abs(shares / self._shares - 1.0).max() > _UNEVEN:
             self._shares, self._changed = shares, True

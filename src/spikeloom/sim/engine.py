@@ -92,7 +92,7 @@ class Engine:
         self.come_home()
         threads = 1 if backend == "reference" else threads
         balance, began = self._balances.setdefault(threads, Balance(threads)), time.perf_counter()
-        chunk = _Run(self, steps, balance, threads, recorders)
+        chunk = _Run(self, steps, balance, recorders)
         if backend == "reference":
             reference.drive([task.reference for task in chunk.tasks], self.step, steps)
         else:
@@ -190,10 +190,8 @@ def _in_turn(made: np.ndarray) -> np.ndarray | slice:
 class _Run:
     """The tasks of one chunk, and the arrays they work on."""
 
-    def __init__(
-        self, engine: Engine, steps: int, balance: Balance, threads: int, recorders: list[Recorder | EdgeRecorder]
-    ) -> None:
-        self.engine, self.steps, self.threads, self.first = engine, steps, threads, engine.step
+    def __init__(self, engine: Engine, steps: int, balance: Balance, recorders: list[Recorder | EdgeRecorder]) -> None:
+        self.engine, self.steps, self.threads, self.first = engine, steps, balance.threads, engine.step
         self._recorders = recorders
         self._strict = choose("cpu").strict
         self._drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in engine.populations}
@@ -205,7 +203,7 @@ class _Run:
         of_neurons = [r for r in recorders if isinstance(r, Recorder)]
         self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
                        for r in of_neurons if r.state in r.population.model.peak()}  # fmt: skip
-        self._times = {name: (engine.room(name, len(self._logs[name][0]), np.float64), np.zeros((threads, 8), np.int64))
+        self._times = {name: (engine.room(name, len(self._logs[name][0]), np.float64), np.zeros((self.threads, 8), np.int64))
                        for name in engine.ahead}  # fmt: skip
         self._shown |= {(name, AHEAD): np.zeros(self.lists[name].neurons.shape[1], engine.parts.dtype)
                         for name in self._times if engine.populations[name].located is None}  # fmt: skip
