@@ -203,7 +203,8 @@ class _Run:
         of_neurons = [r for r in recorders if isinstance(r, Recorder)]
         self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
                        for r in of_neurons if r.state in r.population.model.peak()}  # fmt: skip
-        self._times = {name: (engine.room(name, len(self._logs[name][0]), np.float64), np.zeros((self.threads, 8), np.int64))
+        counts = (self.threads, 8)
+        self._times = {name: (engine.room(name, len(self._logs[name][0]), np.float64), np.zeros(counts, np.int64))
                        for name in engine.ahead}  # fmt: skip
         self._shown |= {(name, AHEAD): np.zeros(self.lists[name].neurons.shape[1], engine.parts.dtype)
                         for name in self._times if engine.populations[name].located is None}  # fmt: skip
