@@ -9,12 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from ...lang.dialects.numba_rows import AT_ONCE
 from ..cache import load
 from ..memory import uninitialised
 from ..threads import over_blocks
 from ..widths import WIDEST, power_of_two, width_of
 from .shape import ConvShape
-from .sources import AT_ONCE, source
+from .sources import source
 
 _LANES = 64  # what over_blocks divides by
 _GROUPS = 16  # of images, whose weight gradients are summed apart: whatever the threads, the same sums

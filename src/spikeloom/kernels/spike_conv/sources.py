@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-AT_ONCE = 4  # products that are formed at once, which lists are filled up to
+from ...lang.dialects.numba_rows import AT_ONCE
 
 
 def source(name: str, width: int) -> str:
