@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import functools
 import math
 from collections.abc import Collection, Sequence
@@ -74,6 +75,35 @@ def fused(outputs: Sequence[Expr]) -> list[Expr]:
             made = expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else Expr(expr.op, args, expr.data)
         new[id(expr)] = made
     return canonical([new[id(o)] for o in outputs])
+
+
+def contracted(outputs: Sequence[Expr]) -> list[Expr]:
+    """``outputs`` with sums of a product that is needed nowhere else as the single operation ``fma``.
+
+    >>> a, b, c = symbol("a"), symbol("b"), symbol("c")
+    >>> [str(e) for e in contracted([a * b + c, c - b * b, a * c - b])]
+    ['fma(a, b, c)', 'fma(-b, b, c)', 'fma(a, c, -b)']
+    >>> [str(e) for e in contracted([a * b + c, a * b])]
+    ['((a * b) + c)', '(a * b)']
+    """
+    outputs = canonical(outputs)
+    order = topological(outputs)
+    uses = collections.Counter(id(a) for e in order for a in e.args)
+    uses.update(map(id, outputs))
+    new: dict[int, Expr] = {}
+    for expr in order:
+        args = [new[id(a)] for a in expr.args]
+        free = [a.op == "mul" and uses[id(a)] == 1 for a in expr.args]
+        if expr.op in ("add", "sub") and any(free):
+            product, rest = (0, 1) if free[0] else (1, 0)
+            (a, b), c = args[product].args, args[rest]
+            if expr.op == "sub":
+                a, c = (a, _raw("neg", c)) if product == 0 else (_raw("neg", a), c)
+            new[id(expr)] = _raw("fma", a, b, c)
+        else:
+            same = all(a is b for a, b in zip(args, expr.args, strict=True))
+            new[id(expr)] = expr if same else Expr(expr.op, tuple(args), expr.data)
+    return [new[id(o)] for o in outputs]
 
 
 def reciprocals(outputs: Sequence[Expr], changing: Collection[str]) -> list[Expr]:

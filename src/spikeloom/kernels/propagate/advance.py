@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ...lang.analysis import replace
-from ...lang.dialects.numba import function_imports, kernel_dialect
+from ...lang.canonical import canonical
+from ...lang.dialects.dialect import Dialect
+from ...lang.dialects.numba import lanes_dialect, lanes_imports
 from ...lang.emit import identifier, statements
 from ...lang.expr import Expr, lift, topological
 from ...lang.graph import Graph
-from ...lang.idioms import fused
+from ...lang.idioms import contracted, fused
 from ..cache import load
 from ..program import NEXT, SHOWN, SPIKE, STATE
 from ..scan.plan import forward_plan
 
 _HEAD = 8
-_BLOCK = 256  # neurons: more are looked through where one of them fired, fewer cost more beside what they compute
+_LANES = 8  # neurons that are asked at once whether one of them fired
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -100,27 +102,83 @@ def advance_source(
     ``positive`` those that are above 0."""
     names = tuple(n.removeprefix(SHOWN) for n in shown)
     graph = forward_plan(text, names).forward
-    found = decided(compared(fused(list(graph.outputs.values())), positive))
-    graph = Graph(graph.inputs, dict(zip(graph.outputs, found, strict=True)))
+    fires = SPIKE in graph.outputs
+    stepped = Stepping.of(graph, positive, strict)
     states = [n for n in Graph.parse(text).inputs if n.startswith(STATE)]
     constants = [n for n in graph.inputs if n.startswith("c") and n[1:].isdigit()]
-    fires = SPIKE in graph.outputs
-    body = statements({identifier(n) + "_new": e for n, e in graph.outputs.items()}, kernel_dialect(precision))
     each = [n for n in (*states, *(n for n, _ in arrivals)) if n in graph.inputs]
     each += [n for n in constants if n not in single]
-    loads = [f"{identifier(n)} = {identifier(n)}_all[m]" for n in each]
-    stores = [f"{identifier(n)}_all[m] = {identifier(NEXT + n[len(STATE) :])}_new" for n in states]
-    stores += [f"{identifier(n)}_all[m] = {identifier(n)}_new" for n in shown]
-    stores += [f"{identifier(n)}_all[m] = {precision}(0.0)" for n, kind in arrivals if kind == "taken"]
-    if fires:
-        stores += ["fired[m - base] = spike_new", f"hits = int32(hits | int32(spike_new > {precision}(0.0)))"]
+    rows = {NEXT + n[len(STATE) :]: n for n in states} | {n: n for n in shown}
+    body = [f"{identifier(n)} = {identifier(n)}_all[m]" for n in each]
+    body += stepped.lines(rows, lanes_dialect(precision))
+    cleared = [f"{identifier(n)}_all[m] = {precision}(0.0)" for n, kind in arrivals if kind == "taken"]
+    body[-1:-1] = cleared  # before what is returned
     kind = {"f32": "float32", "f64": "float64"}[precision]
-    arrays = (*states, *constants, *shown)
-    received = tuple(n for n, _ in arrivals)
+    arrays, received = (*states, *constants, *shown), tuple(n for n, _ in arrivals)
     singles = tuple(n for n in constants if n in single)
-    lines = [*loads, *body, *stores]
-    imports = function_imports(graph.outputs.values(), precision)
-    return "\n".join(_Module(label, kind, arrays, received, singles, fires).lines(imports, lines, strict))
+    imports = lanes_imports(stepped.everything, precision)
+    return "\n".join(_Module(label, kind, arrays, received, singles, fires).lines(imports, body, strict))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stepping:
+    """What a step computes: ``outputs`` by name, what they are where no neighbour ``fired``, and that condition."""
+
+    outputs: dict[str, Expr]
+    quiet: dict[str, Expr]
+    fired: Expr | None
+
+    @classmethod
+    def of(cls, graph: Graph, positive: frozenset[str], strict: bool) -> Stepping:
+        """Of a step whose outputs are next states, what is shown, and spikes."""
+        names, found = list(graph.outputs), fused(list(graph.outputs.values()))
+        asked = [Expr("gt", (found[names.index(SPIKE)], lift(0.0)))] if SPIKE in names else []
+        found = canonical(decided(compared([*found, *asked], positive)))
+        fired = found[-1] if asked else None
+        quiet = found if fired is None else _without(found, fired)
+        found = canonical([*found, *quiet]) if strict else contracted([*found, *quiet])
+        outputs = {n: e for n, e in zip(names, found, strict=False) if n != SPIKE}
+        quietly = {n: e for n, e in zip(names, found[len(quiet) :], strict=False) if n != SPIKE}
+        return cls(outputs, quietly, found[len(quiet) - 1] if asked else None)
+
+    @property
+    def everything(self) -> list[Expr]:
+        """All that is computed."""
+        return [*self.outputs.values(), *self.quiet.values(), *([] if self.fired is None else [self.fired])]
+
+    def lines(self, rows: dict[str, str], dialect: Dialect) -> list[str]:
+        """Text that computes and stores, output by output into its row, and returns who fired."""
+        either = {n for n, e in self.outputs.items() if e is not self.quiet[n]}
+        wanted = {identifier(n) + "_new": e for n, e in self.outputs.items()}
+        wanted |= {identifier(n) + "_quiet": self.quiet[n] for n in sorted(either)}
+        wanted |= {} if self.fired is None else {"fired": self.fired}
+
+        def stores(chosen: Iterable[str], kind: str) -> list[str]:
+            return [f"{identifier(rows[n])}_all[m] = {identifier(n)}_{kind}" for n in chosen]
+
+        lines = [*statements(wanted, dialect), *stores([n for n in self.outputs if n not in either], "new")]
+        if self.fired is None:
+            return [*lines, "return None"]
+        lines.append("word = bits(fired)")
+        if either:
+            chosen = [n for n in self.outputs if n in either]
+            lines.append("with either(word) as (some, none):")
+            for block, kind in (("some", "new"), ("none", "quiet")):
+                lines += [f"    with {block}:", *(f"        {line}" for line in stores(chosen, kind))]
+        return [*lines, "return word"]
+
+
+def _without(outputs: Sequence[Expr], fired: Expr) -> list[Expr]:
+    """``outputs`` where the condition ``fired`` does not hold."""
+    done: dict[int, Expr] = {}
+    for expr in topological(outputs):
+        args = tuple(done[id(a)] for a in expr.args)
+        if expr.op == "where" and expr.args[0] is fired:
+            done[id(expr)] = args[2]
+        else:
+            unchanged = all(a is b for a, b in zip(args, expr.args, strict=True))
+            done[id(expr)] = expr if unchanged else Expr(expr.op, args, expr.data)
+    return [done[id(o)] for o in outputs]
 
 
 def compared(outputs: Sequence[Expr], positive: frozenset[str]) -> list[Expr]:
@@ -153,11 +211,20 @@ def decided(outputs: Sequence[Expr]) -> list[Expr]:
     >>> spike = m.where(rest > 0.0, 0.0, m.where(v >= 1.0, 1.0, 0.0))
     >>> [str(e) for e in decided([m.where(spike > 0.0, 0.0, v)])]
     ['where((not((rest > 0)) & (v >= 1)), 0, v)']
+    >>> [str(e) for e in decided([m.select(m.where(v >= 1.0, 1.0, 0.0), 0.0, v)])]
+    ['where((v >= 1), 0, v)']
     """
-    zero = ("const", 0.0)
-    asked = [e for e in topological(outputs) if e.op == "gt" and (e.args[1].op, e.args[1].data) == zero]
-    answers = {id(expr): _chosen(expr.args[0]) for expr in asked}
-    return replace(outputs, {number: answer for number, answer in answers.items() if isinstance(answer, Expr)})
+    done: dict[int, Expr] = {}
+    for expr in topological(outputs):
+        args = tuple(done[id(a)] for a in expr.args)
+        unchanged = all(a is b for a, b in zip(args, expr.args, strict=True))
+        found = expr if unchanged else Expr(expr.op, args, expr.data)
+        asks = expr.op == "select" or (expr.op == "gt" and (args[1].op, args[1].data) == ("const", 0.0))
+        answer = _chosen(args[0]) if asks else None
+        if isinstance(answer, Expr):
+            found = Expr("where", (answer, *args[1:])) if expr.op == "select" else answer
+        done[id(expr)] = found
+    return [done[id(o)] for o in outputs]
 
 
 def _chosen(expr: Expr) -> Expr | bool | None:
@@ -188,30 +255,36 @@ class _Module:
     fires: bool
 
     def lines(self, imports: Sequence[str], body: Sequence[str], strict: bool) -> list[str]:
-        everything = [f"{identifier(n)}_all" for n in (*self.arrays, *self.received)]
-        parameters = ", ".join(["begin, end, listed, fired", *everything])
+        everything = ", ".join(f"{identifier(n)}_all" for n in (*self.arrays, *self.received))
+        each = ", ".join(f"{identifier(n)}_all" for n in (*self.arrays, *self.received) if n not in self.singles)
+        given = ", ".join(["m", each, *map(identifier, self.singles)])
         return [
             f'"""{self.label}: one step of a population, {self.kind}. Generated by spikeloom; edits are not used."""',
-            "import math",
             "import numba",
-            "import numpy as np",
+            "import numpy",
             "from numba.types import CPointer, float32, float64, int32, int64, void",
             "from spikeloom.kernels.compiler import options",
-            *(["from spikeloom.lang.dialects.numba_rows import lowest_bit, ones_and_others"] if self.fires else []),
-            "from spikeloom.lang.dialects.numba_threads import pointer, scratch",
+            *(["from spikeloom.lang.dialects.numba_lanes import bits, either"] if self.fires else []),
+            *(["from spikeloom.lang.dialects.numba_rows import lowest_bit"] if self.fires else []),
+            "from spikeloom.lang.dialects.numba_threads import pointer",
             *imports,
-            f"{'f32' if self.kind == 'float32' else 'f64'} = {self.kind}",
+            f"{'f32' if self.kind == 'float32' else 'f64'} = numpy.{self.kind}",
             f"HOW = {{**options(strict={strict}), 'cache': False}}",
             "",
+            f"def step({given}):  # of neighbours, as values",
+            *(f"    {line}" for line in body),
+            "",
+            f"step_{_LANES}, step_1 = on_lanes({_LANES}, step), on_lanes(1, step)",
+            "",
             "@numba.njit(**HOW)",  # without a signature it is compiled only where the task is not in the cache
-            f"def advance({parameters}):",
+            f"def advance(begin, end, listed, {everything}):",
             *(f"    {identifier(n)} = {identifier(n)}_all[0]" for n in self.singles),
-            "    count = 0",
-            f"    for base in range(begin, end, {_BLOCK}):",
-            f"        top = base + {_BLOCK} if base + {_BLOCK} < end else end",
-            "        hits = int32(0)",
-            "        for m in range(base, top):",
-            *(f"            {line}" for line in body),
+            f"    count, whole = 0, end - (end - begin) % {_LANES}",
+            f"    for m in range(begin, whole, {_LANES}):",
+            f"        word = step_{_LANES}({given})",
+            *(_LISTING if self.fires else []),
+            "    for m in range(whole, end):",
+            f"        word = step_1({given})",
             *(_LISTING if self.fires else []),
             "    return count",
             "",
@@ -219,25 +292,19 @@ class _Module:
             "def task(begin, end, step, part, table):  # size, parts, slots, lists, counts; arrays; arrivals",
             "    width, slot = table[0], 0",
             *(["    slot = step % table[2]"] if self.fires else []),
-            "    listed = pointer(table[3] + 4 * (slot * width + begin), int32)",
-            f"    fired = scratch({_BLOCK}, {self.kind})",
+            "    listed = pointer(table[3] + 4 * (slot * width + begin), int32)" if self.fires else "    listed = 0",
             *_unpacked(self.arrays, self.received, self.kind),
-            f"    count = advance({parameters})",
+            f"    count = advance(begin, end, listed, {everything})",
             *(["    pointer(table[4], int64)[8 * (slot * table[1] + part)] = count"] if self.fires else []),
             "",
         ]
 
 
 _LISTING = [
-    f"        for m in range(top - base, {_BLOCK}):",
-    "            fired[m] = 0",  # of the last block, which may be shorter
-    "        if hits != 0:",
-    f"            for low in range(0, {_BLOCK}, 64):",
-    "                word = ones_and_others(fired, low)[0]",
-    "                while word != 0:",
-    "                    listed[count] = base + low + lowest_bit(word)",
-    "                    count += 1",
-    "                    word &= word - 1",
+    "        while word != 0:",
+    "            listed[count] = m + lowest_bit(word)",
+    "            count += 1",
+    "            word &= word - 1",
 ]
 
 

@@ -66,6 +66,21 @@ def kernel_dialect(precision: str) -> Dialect:
     return dataclasses.replace(plain, operations={**plain.operations, **fused, **chosen})
 
 
+def lanes_dialect(precision: str) -> Dialect:
+    """Text of functions of neighbours, as :mod:`.numba_lanes` takes them; ``fma`` is its own.
+
+    >>> lanes_dialect("f32").spell("where", ["c", "a", "b"])
+    'select(c, a, b)'
+    """
+    kernel = kernel_dialect(precision)
+    functions = {op: f"{op}_{precision}.plain({{0}})" for op in (*_FUNCTIONS, *FUSED)}
+    functions["pow"] = "power({0}, {1})" if precision == "f64" else "pow_f32.plain({0}, {1})"
+    own = {
+        "abs": "absolute({0})", "sqrt": "sqrt({0})", "ceil": "ceil({0})", "not": "~{0}", "fma": "fma({0}, {1}, {2})",
+    }  # fmt: skip
+    return dataclasses.replace(kernel, name=f"lanes-{precision}", operations={**kernel.operations, **functions, **own})
+
+
 def function_imports(outputs: Iterable[Expr], precision: str) -> list[str]:
     """Lines that import what text of the :func:`kernel_dialect` calls.
 
@@ -76,9 +91,27 @@ def function_imports(outputs: Iterable[Expr], precision: str) -> list[str]:
     from spikeloom.lang.dialects.numba_intrinsics import select
     from spikeloom.lang.dialects.numba_math import exp_f32
     """
+    return ["from spikeloom.lang.dialects.numba_intrinsics import select", *_function_lines(outputs, precision)]
+
+
+def lanes_imports(outputs: Iterable[Expr], precision: str) -> list[str]:
+    """Lines that import what text of the :func:`lanes_dialect` calls, and :func:`~.numba_lanes.on_lanes`.
+
+    >>> lanes_imports([], "f32")
+    ['from spikeloom.lang.dialects.numba_lanes import on_lanes']
+    """
+    order = topological(outputs)
+    own = {op for op in ("sqrt", "ceil", "fma") if any(e.op == op for e in order)} | {"on_lanes"}
+    own |= {"select"} if any(e.op in ("where", "select", "minimum", "maximum", "fire") for e in order) else set()
+    own |= {"absolute"} if any(e.op == "abs" for e in order) else set()
+    own |= {"power"} if precision == "f64" and any(e.op == "pow" for e in order) else set()
+    lines = [f"from spikeloom.lang.dialects.numba_lanes import {', '.join(sorted(own))}"]
+    return [*lines, *(line for line in _function_lines(order, precision) if not line.endswith(" pow_f64"))]
+
+
+def _function_lines(outputs: Iterable[Expr], precision: str) -> list[str]:
     used = {e.op for e in topological(outputs)} & {*_FUNCTIONS, *FUSED}
-    lines = [f"from spikeloom.lang.dialects.numba_math import {name}_{precision}" for name in sorted(used)]
-    return ["from spikeloom.lang.dialects.numba_intrinsics import select", *lines]
+    return [f"from spikeloom.lang.dialects.numba_math import {name}_{precision}" for name in sorted(used)]
 
 
 def _number(value: float) -> str:

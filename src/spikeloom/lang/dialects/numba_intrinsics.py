@@ -1,6 +1,7 @@
 """Small Numba intrinsics for elementary functions: bits of floats, selects without branches, denormal mode.
 
-Each one emits a few LLVM instructions of exactly the argument's type. Numba's own operators would widen 32-bit
+Each one emits a few LLVM instructions of exactly the argument's type, which may be a vector of numbers where another
+intrinsic calls it (:mod:`.numba_lanes`). Numba's own operators would widen 32-bit
 integers to 64 and compile a conditional expression to a branch; both hinder LLVM in vectorising a loop. None of
 the floating-point instructions carries a fast-math flag, so a value does not depend on the options of the kernel
 that asks for it, nor on whether it fell into the vector body or the remainder of a loop.
@@ -16,6 +17,7 @@ that asks for it, nor on whether it fell into the vector body or the remainder o
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -25,7 +27,7 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 __all__ = [
-    "bitcast", "bounded", "copysign", "exponent_and_mantissa", "fabs", "flip_sign", "flush_denormals", "fma",
+    "bitcast", "bounded", "called", "copysign", "exponent_and_mantissa", "fabs", "flip_sign", "flush_denormals", "fma",
     "is_odd", "narrowed", "polynomial", "pow2", "restore_denormals", "scale_pow2", "select", "widened",
 ]  # fmt: skip
 
@@ -55,16 +57,49 @@ class _Layout:
     def __init__(self, argument: types.Type) -> None:
         self.bits, self.fraction = (32, 23) if argument == types.float32 else (64, 52)
         self.bias = (1 << (self.bits - self.fraction - 2)) - 1
-        self.int = ir.IntType(self.bits)
-        self.float = ir.FloatType() if self.bits == 32 else ir.DoubleType()
+        self.int: Any = ir.IntType(self.bits)
+        self.float: Any = ir.FloatType() if self.bits == 32 else ir.DoubleType()
         # Added to a float below 2**(fraction - 1), 1.5 * 2**fraction rounds it to a whole number held in the low bits.
         self.round_bits = ((self.bias + self.fraction) << self.fraction) | (1 << (self.fraction - 1))
 
+    def on(self, value: Any) -> _Layout:
+        """The same of as many numbers as ``value`` has."""
+        made = copy.copy(self)
+        made.int, made.float = _as_many(value, self.int), _as_many(value, self.float)
+        return made
+
+    @property
+    def many(self) -> bool:
+        """Whether it is that of a vector."""
+        return isinstance(self.int, ir.VectorType)
+
     def integer(self, value: int) -> ir.Constant:
-        return ir.Constant(self.int, value)
+        return ir.Constant(self.int, _each(self.int, value))
 
     def real(self, value: float) -> ir.Constant:
-        return ir.Constant(self.float, value)
+        return ir.Constant(self.float, _each(self.float, value))
+
+
+def _as_many(value: Any, kind: Any) -> Any:
+    return ir.VectorType(kind, value.type.count) if isinstance(value.type, ir.VectorType) else kind
+
+
+def _each(kind: Any, number: float) -> Any:
+    return [number] * kind.count if isinstance(kind, ir.VectorType) else number
+
+
+def called(builder: Any, name: str, *args: Any) -> Any:
+    """LLVM's function ``name`` of numbers of one type, or of vectors of them."""
+    kind = args[0].type
+    element, count = (kind.element, f"v{kind.count}") if isinstance(kind, ir.VectorType) else (kind, "")
+    shape = ir.FunctionType(kind, [kind] * len(args))
+    name = f"{name}.{count}{element.intrinsic_name}"
+    return builder.call(cgutils.get_or_insert_function(builder.module, shape, name), args)
+
+
+def _unpacked(builder: Any, parts: Any) -> list[Any]:
+    """The parts of a tuple; of vectors, which Numba has none of, it is a list already."""
+    return list(parts if isinstance(parts, list) else cgutils.unpack_tuple(builder, parts))
 
 
 def _target(context: Any) -> tuple[str, list[str]]:
@@ -76,7 +111,7 @@ def _multiply_add(context: Any, builder: Any, a: Any, b: Any, c: Any) -> Any:
     triple, features = _target(context)
     # Without the instruction, llvm.fma would call a slow library routine for each element.
     if not triple.startswith(("x86", "i386", "i686")) or "+fma" in features:
-        return builder.fma(a, b, c)
+        return called(builder, "llvm.fma", a, b, c)
     return builder.fadd(builder.fmul(a, b), c)
 
 
@@ -109,7 +144,7 @@ def _converted(x: Any, source: Any, target: Any, way: str) -> Any:
         raise TypingError(f"expected {source}, got {x}")
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return getattr(builder, way)(args[0], context.get_value_type(target))
+        return getattr(builder, way)(args[0], _as_many(args[0], context.get_value_type(target)))
 
     return target(x), code
 
@@ -131,7 +166,7 @@ def polynomial(typing_context: Any, x: Any, coefficients: Any) -> Any:
         raise TypingError(f"expected a tuple of {x}, got {coefficients}")
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        power, terms = args[0], list(cgutils.unpack_tuple(builder, args[1]))
+        power, terms = args[0], _unpacked(builder, args[1])
         # Pairs c0 + c1 x are the coefficients of a polynomial in x**2 (Estrin): many terms wait less on each other.
         while len(terms) > 4:
             rest = terms[len(terms) // 2 * 2 :]
@@ -173,7 +208,7 @@ def fabs(typing_context: Any, x: Any) -> Any:
     """The absolute value."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.call(builder.module.declare_intrinsic("llvm.fabs", [args[0].type]), args)
+        return called(builder, "llvm.fabs", *args)
 
     return _float(x)(x), code
 
@@ -183,8 +218,7 @@ def copysign(typing_context: Any, x: Any, sign: Any) -> Any:
     """The magnitude of ``x`` with the sign of ``sign``."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        function = ir.FunctionType(args[0].type, [args[0].type] * 2)
-        return builder.call(builder.module.declare_intrinsic("llvm.copysign", [args[0].type], function), args)
+        return called(builder, "llvm.copysign", *args)
 
     return _float(x, sign)(x, sign), code
 
@@ -192,9 +226,10 @@ def copysign(typing_context: Any, x: Any, sign: Any) -> Any:
 @_emitter
 def exponent_and_mantissa(typing_context: Any, x: Any) -> Any:
     """``(e, m)`` with ``x = 2**e * m``, ``e`` whole and ``m`` in [sqrt(1/2), sqrt(2)), for normal ``x > 0``."""
-    layout = _Layout(_float(x))
+    scalar = _Layout(_float(x))
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        layout = scalar.on(args[0])
         bits = builder.bitcast(args[0], layout.int)
         # An exponent field that begins at sqrt(1/2) instead of 1, still with its bias.
         shifted = builder.add(bits, layout.integer((layout.bias << layout.fraction) - _SQRT_HALF[layout.bits]))
@@ -205,7 +240,8 @@ def exponent_and_mantissa(typing_context: Any, x: Any) -> Any:
         exact = layout.integer((layout.bias + layout.fraction) << layout.fraction)
         carried = builder.bitcast(builder.or_(field, exact), layout.float)
         exponent = builder.fsub(carried, layout.real(float((1 << layout.fraction) + layout.bias)))
-        return context.make_tuple(builder, signature.return_type, (exponent, mantissa))
+        parts = [exponent, mantissa]
+        return parts if layout.many else context.make_tuple(builder, signature.return_type, parts)
 
     return types.UniTuple(x, 2)(x), code
 
@@ -213,9 +249,10 @@ def exponent_and_mantissa(typing_context: Any, x: Any) -> Any:
 @_emitter
 def pow2(typing_context: Any, shifted: Any) -> Any:
     """``2**n`` for ``shifted = n + 1.5 * 2**fraction``, where ``2**n`` is a normal number."""
-    layout = _Layout(_float(shifted))
+    scalar = _Layout(_float(shifted))
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        layout = scalar.on(args[0])
         # The upper bits of `shifted` leave at the top.
         field = builder.add(builder.bitcast(args[0], layout.int), layout.integer(layout.bias))
         return builder.bitcast(builder.shl(field, layout.integer(layout.fraction)), layout.float)
@@ -226,9 +263,10 @@ def pow2(typing_context: Any, shifted: Any) -> Any:
 @_emitter
 def scale_pow2(typing_context: Any, x: Any, shifted: Any) -> Any:
     """``x * 2**n`` for ``shifted = n + 1.5 * 2**fraction``, with overflow and gradual underflow as in a product."""
-    layout = _Layout(_float(x, shifted))
+    scalar = _Layout(_float(x, shifted))
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        layout = scalar.on(args[0])
         # Neither half of the power leaves the normal range, and only the last product rounds.
         offset = layout.integer(2 * layout.bias - layout.round_bits)
         both = builder.add(builder.bitcast(args[1], layout.int), offset)
@@ -245,9 +283,10 @@ def scale_pow2(typing_context: Any, x: Any, shifted: Any) -> Any:
 @_emitter
 def is_odd(typing_context: Any, shifted: Any) -> Any:
     """Whether ``n`` is odd, for ``shifted = n + 1.5 * 2**fraction``."""
-    layout = _Layout(_float(shifted))
+    scalar = _Layout(_float(shifted))
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        layout = scalar.on(args[0])
         low = builder.and_(builder.bitcast(args[0], layout.int), layout.integer(1))
         return builder.icmp_unsigned("!=", low, layout.integer(0))
 
@@ -257,16 +296,17 @@ def is_odd(typing_context: Any, shifted: Any) -> Any:
 @_emitter
 def flip_sign(typing_context: Any, x: Any, shifted: Any) -> Any:
     """``-x`` where bit 1 of ``n`` is set in ``shifted = n + 1.5 * 2**fraction``, else ``x``; the types may differ."""
-    layout, source = _Layout(_float(x)), _Layout(_float(shifted))
+    to, source = _Layout(_float(x)), _Layout(_float(shifted))
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        low = builder.bitcast(args[1], source.int)
+        layout = to.on(args[0])
+        low = builder.bitcast(args[1], source.on(args[1]).int)
         if source.bits > layout.bits:
             low = builder.trunc(low, layout.int)
         sign = builder.shl(builder.and_(low, layout.integer(2)), layout.integer(layout.bits - 2))
         return builder.bitcast(builder.xor(builder.bitcast(args[0], layout.int), sign), layout.float)
 
-    if source.bits < layout.bits:
+    if source.bits < to.bits:
         raise TypingError(f"expected a count at least as wide as {x}, got {shifted}")
     return x(x, shifted), code
 
