@@ -27,7 +27,7 @@ from .plastic_run import PlasticRun
 from .recorders import EdgeRecorder, Recorder
 
 _ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
-_LOGGED = 1 << 26  # spikes that a chunk has room for, of addresses: memory is taken where spikes are written
+_LOGGED = 1 << 27  # spikes that a chunk has room for, of addresses: memory is taken where spikes are written
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -19,6 +19,8 @@ from .advance import Lists
 from .release import Lines, Memory, release_lines
 
 _HEAD = 14
+_TOGETHER = 64  # spikes that are looked up together
+_AHEAD = 3  # spikes from one whose row is asked for to the one that is delivered
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,7 +114,6 @@ def deliver_source(
     memory = release_lines(*remembered, precision, _HEAD) if remembered[0] else Lines()
     bits = {"float32": 4, "float64": 8}[precision]
     kind = "int32" if target == "all" else target
-    fetched = ["for k in range(at, last + 1):"] if target == "all" else _ahead(kind)
     label = f"weights {weights}, lag {lag}{', with memory' if memory.inside else ''}"
     return "\n".join(
         [
@@ -121,7 +122,7 @@ def deliver_source(
             "from numba.types import CPointer, float32, float64, int32, int64, uint8, uint16, void",
             "from spikeloom.kernels.compiler import options",
             "from spikeloom.lang.dialects.numba_intrinsics import bitcast",
-            "from spikeloom.lang.dialects.numba_threads import pointer, prefetch",
+            "from spikeloom.lang.dialects.numba_threads import pointer, prefetch, scratch",
             *memory.imports,
             "",
             "@numba.cfunc(void(int64, int64, int64, int64, CPointer(int64)), **options(strict=True))",
@@ -137,37 +138,48 @@ def deliver_source(
             f"    now = pointer(table[13] + {bits} * row * width, {precision})",
             *(["    weight = weights[0]"] if weights == "one" else []),
             *(f"    {line}" for line in memory.unpacked),
-            "    for other in range(parts):",
-            "        at = slot * sources + bounds[other]",
-            "        last = at + counts[8 * (slot * parts + other)] - 1",
-            *(f"        {text}" for text in fetched),
-            "            source = int64(listed[k])",
-            "            low, high = split[source * parts + part], split[source * parts + part + 1]",
+            *(f"    {line}" for line in _TAKEN),
+            *(f"        {line}" for line in (["for k in range(taken):"] if target == "all" else _ahead(kind))),
+            "            low, high = split[places[k]], split[places[k] + 1]",
             *(f"            {line}" for line in _row(weights, lag, memory, target == "all")),
             "",
         ]
     )
 
 
-def _ahead(kind: str) -> list[str]:
-    """A loop over spikes that asks for the stretch of the third next, as memory answers later than a short row takes.
+# Spikes of all parts, up to some at once: where their stretches begin is asked for while they are gathered, as memory
+# answers later than a short row takes.
+_TAKEN = [
+    "left = 0",
+    "for other in range(parts):",
+    "    left += counts[8 * (slot * parts + other)]",
+    f"places = scratch({_TOGETHER}, int64)",
+    "other, at, last = -1, 0, 0",
+    "while left > 0:",
+    f"    taken = min(left, {_TOGETHER})",
+    "    left -= taken",
+    "    for k in range(taken):",
+    "        while at == last:",
+    "            other += 1",
+    "            at = slot * sources + bounds[other]",
+    "            last = at + counts[8 * (slot * parts + other)]",
+    "        places[k] = int64(listed[at]) * parts + part",
+    "        prefetch(split, places[k])",
+    "        at += 1",
+]
 
-    For the place that says where that of the fifth next is, it asks still earlier.
-    """
+
+def _ahead(kind: str) -> list[str]:
+    """A loop over spikes that asks for the stretch of a later one."""
     line = {"int32": 16, "uint16": 32}[kind]  # targets in a line of the cache
     return [
-        "for k in range(at, min(at + 5, last + 1)):",  # one after the other, the first would each be waited for
-        "    prefetch(split, int64(listed[k]) * parts + part)",
-        "for k in range(at - 3, last + 1):",
-        "    if k + 5 <= last:",
-        "        prefetch(split, int64(listed[k + 5]) * parts + part)",
-        "    if k + 3 <= last:",
-        "        later = int64(listed[k + 3]) * parts + part",
-        "        soon = split[later]",
-        f"        lines = (split[later + 1] - soon + {line - 1}) // {line}",
+        f"for k in range(-{_AHEAD}, taken):",
+        f"    if k + {_AHEAD} < taken:",
+        f"        soon, past = split[places[k + {_AHEAD}]], split[places[k + {_AHEAD}] + 1]",
+        f"        lines = (past - soon + {line - 1}) // {line}",
         "        for line in range(lines if lines < 5 else 5):",
         f"            prefetch(targets, soon + {line} * line)",
-        "    if k < at:",
+        "    if k < 0:",
         "        continue",
     ]
 
