@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 
 import numpy as np
@@ -171,3 +172,40 @@ def test_a_delay_that_is_no_multiple_is_rounded_and_said() -> None:
     ):
         net.prepare()
     assert rounded.steps.tolist() == [3]
+
+
+AFTER_A_RUN: list[tuple[Callable[[sl.sim.Network, sl.sim.Result], object], str]] = [
+    (lambda n, r: r.spikes["cels"], "there is no group 'cels'. Did you mean cells?"),
+    (lambda n, r: r.states["cells"]["u"], "there is no recorded state of cells 'u'. Known: v."),
+    (lambda n, r: r.states["exc"], "there is no group with recorded states 'exc'. Known: cells."),
+    (lambda n, r: sl.sim.statistics.cv(5), "spike trains: got int, expected SpikeTrains. Take those of a group"),
+    (lambda n, r: sl.sim.statistics.binned("a", 1.0), "spike trains: got str"),
+    (lambda n, r: r.spikes["cells"].window("a", 1), "a stretch of time: got 'a' to 1, expected two numbers in ms"),
+    (lambda n, r: n.save(5), "path: got 5, expected a text or a pathlib.Path"),
+    (lambda n, r: r.save(None), "path: got None, expected a text or a pathlib.Path"),
+    (lambda n, r: n.run(1.0, progress=5), "progress: got 5, expected a function of simulated ms"),
+    (lambda n, r: n.run(1.0, spikes="x.h5"), "spikes: got 'x.h5', expected a sl.sim.SpikeWriter(path)"),
+    (lambda n, r: sl.sim.from_frame(5), "from_frame: got int, expected a pandas or polars frame, or a dict of arrays"),
+]
+
+
+@pytest.mark.parametrize(("do", "text"), AFTER_A_RUN, ids=[text[:30] for _, text in AFTER_A_RUN])
+def test_results_say_what_they_have(do: Callable[[sl.sim.Network, sl.sim.Result], object], text: str) -> None:
+    net, cells = small()
+    net.record(cells, "v")
+    result = net.run(20.0)
+    with pytest.raises(ParameterError) as told:
+        do(net, result)
+    assert text in str(told.value)
+    assert net.time == 20.0
+
+
+def test_what_is_printed_is_short() -> None:
+    net, _ = small()
+    result = net.run(20.0)
+    assert repr(net) == "<Network of 10 neurons in 1 groups, 1 connections, dt 0.1 ms, at 20 ms>"
+    count = len(result.spikes["cells"])
+    assert repr(result) == f"<Result of 0 to 20 ms: cells ({count} spikes)>"
+    assert repr(result.spikes["cells"]) == f"<SpikeTrains: {count} spikes of 10 neurons, 0 to 20 ms>"
+    assert str(result) == result.summary()
+    assert pickle.loads(pickle.dumps(result)).spikes["cells"].size == 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .config import NetworkConfig, require
+from .config import NetworkConfig, require, require_delay
 
 Rule = Literal["fixed-in-degree", "bernoulli"]
 
@@ -27,7 +27,7 @@ class BalancedConfig(NetworkConfig):
         super().__post_init__()
         require("neurons", self.neurons, low=10, high=100_000_000)
         require("in_degree", self.in_degree, low=5, high=self.neurons)
-        require("delay", self.delay, low=self.dt)
+        require_delay(self.delay, self.dt)
 
     @property
     def excitatory(self) -> int:

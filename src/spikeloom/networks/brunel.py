@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from .config import NetworkConfig, require
+from .config import NetworkConfig, require, require_delay
 
 State = Literal["A", "B", "C", "D"]
 
@@ -53,7 +53,7 @@ class BrunelConfig(NetworkConfig):
         require("eta", self.drive, low=0.0)
         require("scale", self.scale, low=0.01, high=100.0)
         require("j", self.j, above=0.0)
-        require("delay", self.delay, low=self.dt)
+        require_delay(self.delay, self.dt)
 
     @property
     def ratio(self) -> float:

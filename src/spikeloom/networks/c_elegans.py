@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ConfigError
-from .config import NetworkConfig, require
+from .config import NetworkConfig, require, require_delay
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class CElegansConfig(NetworkConfig):
         require("current", self.current)
         for name in ("excitatory", "inhibitory", "gap"):
             require(name, getattr(self, name), low=0.0)
-        require("delay", self.delay, low=self.dt)
+        require_delay(self.delay, self.dt)
         if len(set(self.stimulated)) < len(self.stimulated):
             raise ConfigError("stimulated names a cell twice", got=" ".join(self.stimulated))
 

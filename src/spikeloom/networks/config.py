@@ -50,4 +50,11 @@ class NetworkConfig:
         return self.duration
 
 
-__all__ = ["NetworkConfig", "require"]
+def require_delay(delay: float, dt: float) -> None:
+    """Raise ConfigError unless ``delay`` is a step at least, and say which of the two may be changed."""
+    if not dt <= delay:
+        mend = "Take a smaller dt, or a longer delay."
+        raise ConfigError("delay", got=f"{delay:g} ms", expected=f"at least a step, dt = {dt:g} ms", mend=mend)
+
+
+__all__ = ["NetworkConfig", "require", "require_delay"]

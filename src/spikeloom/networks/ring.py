@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .config import NetworkConfig, require
+from .config import NetworkConfig, require, require_delay
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class RingConfig(NetworkConfig):
         require("neurons", self.neurons, low=2, high=1_000_000)
         require("weight", self.weight, low=0.0)
         require("tau", self.tau, above=0.0)
-        require("delay", self.delay, low=self.dt)
+        require_delay(self.delay, self.dt)
 
 
 __all__ = ["RingConfig"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,11 @@ def from_frame(
     >>> rule.edges(Side(2), Side(3), False, 0).delays.tolist()
     [2.0, 1.0]
     """
-    columns = [str(c) for c in (frame.columns if hasattr(frame, "columns") else frame)]
+    named: Any = frame if isinstance(frame, Mapping) else getattr(frame, "columns", None)
+    if named is None:
+        expected = "a pandas or polars frame, or a dict of arrays"
+        raise ParameterError("from_frame", got=type(frame).__name__, expected=expected)
+    columns = [str(c) for c in named]
     for column in (pre, post, weight, delay):
         if column is not None and column not in columns:
             raise ParameterError(f"from_frame: there is no column {column!r}", mend=did_you_mean(column, columns))

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, final
 
@@ -32,6 +29,7 @@ from .edges import Rule
 from .engine import Chunk, Engine
 from .groups import Group, PoissonGroup, Population, SpikeSource, require_own
 from .inputs import Drive, Injection, Noise, NoiseCurrent, Poisson
+from .interrupt import stopped_by_ctrl_c
 from .memory import check_memory, memory_needed
 from .pace import Pace
 from .plastic_rule import check_rule
@@ -91,6 +89,11 @@ class Network:
         self._recorders: list[Recorder | EdgeRecorder] = []
         self._engine: Engine | None = None
         self._paces = dict[tuple[Any, ...], Pace]()  # what earlier runs found out about speeds
+
+    def __repr__(self) -> str:
+        neurons, edges = sum(g.size for g in self.groups.values()), [*self.projections, *self._couplings]
+        held = f"{neurons:,} neurons in {len(self.groups)} groups, {len(edges)} connections"
+        return f"<Network of {held}, dt {self.dt:g} ms, at {self.time:g} ms>"
 
     # -- building
 
@@ -256,6 +259,11 @@ class Network:
         if not (isinstance(length, (int, float)) and self.dt <= length <= _MOST_STEPS * self.dt):
             expected = f"a time from dt = {self.dt:g} ms to {_MOST_STEPS:g} steps of it"
             raise ParameterError("duration", got=repr(duration), expected=expected)
+        if not (progress is None or callable(progress)):
+            expected = "a function of simulated ms, all of them, and seconds"
+            raise ParameterError("progress", got=repr(progress), expected=expected)
+        if not (spikes is None or isinstance(spikes, SpikeWriter)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("spikes", got=repr(spikes), expected="a sl.sim.SpikeWriter(path)")
         steps, began = round(length / self.dt), time.perf_counter()
         engine = self._built()
         backend = choose(self.device).name
@@ -266,7 +274,7 @@ class Network:
         if spikes is not None:
             synapses = sum(len(w.targets) for w in engine.wires.values())
             spikes.start({g.name: g.size for g in self.groups.values()}, self.dt, first, synapses, list(engine.ahead))
-        with _stopped_by_ctrl_c() as stop:
+        with stopped_by_ctrl_c() as stop:
             while engine.step < first + steps and not stop():
                 workers, count = pace.next(min(first + steps - engine.step, engine.most_steps()))
                 start = time.perf_counter()
@@ -375,26 +383,6 @@ class Network:
         self._check_open()
         for group in groups:
             require_own(group, self.groups, kind)
-
-
-@contextlib.contextmanager
-def _stopped_by_ctrl_c() -> Iterator[Callable[[], bool]]:
-    """What tells whether Ctrl-C was pressed; pressed twice it interrupts at once. Only the main thread sees signals."""
-    pressed: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def press(number: int, frame: object) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 __all__ = ["Network"]

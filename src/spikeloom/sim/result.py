@@ -13,7 +13,8 @@ import torch
 
 from ..errors import FileError
 from ..storage.checkpoint import load_checkpoint, save_checkpoint
-from ..storage.files import Opener, open_new
+from ..storage.files import Opener, as_path, open_new
+from .by_name import ByName
 from .engine import Chunk, Engine
 from .recorders import EdgeRecorder, Recorder
 from .spike_trains import SpikeTrains
@@ -32,7 +33,7 @@ class Recorded:
     unit: str = ""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """Spikes by group and recorded states by population and state, between ``begin`` and ``end`` (ms).
 
@@ -40,6 +41,7 @@ class Result:
     every 10th step say, is called ``"v every 10"``.
 
     ``complete`` is False where the run was stopped; ``wall_time`` is in seconds; ``synapses`` counts all of them.
+    Raises ParameterError for a name that there is not, in ``spikes`` and ``states``.
 
     >>> import tempfile, spikeloom as sl
     >>> net = sl.sim.Network(dt=0.1, seed=1)
@@ -57,6 +59,18 @@ class Result:
     complete: bool
     wall_time: float
     synapses: int
+
+    def __post_init__(self) -> None:
+        states = {name: ByName(f"recorded state of {name}", found) for name, found in self.states.items()}
+        object.__setattr__(self, "spikes", ByName("group", self.spikes))
+        object.__setattr__(self, "states", ByName("group with recorded states", states))
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{name} ({len(trains):,} spikes)" for name, trains in self.spikes.items())
+        return f"<Result of {self.begin:g} to {self.end:g} ms: {names or 'no spikes kept'}>"
+
+    def __str__(self) -> str:
+        return self.summary()
 
     def summary(self) -> str:
         """A few lines: each group's size, spikes, mean rate, and the mean CV of its intervals."""
@@ -152,7 +166,7 @@ def _together(one: Recorded, other: Recorded) -> Recorded:
 
 
 def _json_path(path: Path | str) -> Path:
-    path = Path(path)
+    path = as_path(path)
     return path if path.suffix == ".json" else path / "result.json"
 
 

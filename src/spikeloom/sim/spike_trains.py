@@ -12,7 +12,7 @@ from ..units import ms, plain
 
 
 @final
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class SpikeTrains:
     """Spikes of ``size`` neurons after ``begin`` and up to ``end`` (ms): ``neurons[k]`` fired at ``times[k]``.
 
@@ -71,6 +71,9 @@ class SpikeTrains:
 
     def __len__(self) -> int:
         return len(self.times)
+
+    def __repr__(self) -> str:
+        return f"<SpikeTrains: {len(self):,} spikes of {self.size:,} neurons, {self.begin:g} to {self.end:g} ms>"
 
     @property
     def duration(self) -> float:
@@ -156,9 +159,18 @@ def _past(time: float) -> float:
     return time + _slack(time)
 
 
-def _check_stretch(begin: float, end: float) -> None:
+def require_trains(trains: Any) -> None:
+    """Raise ParameterError for anything but spike trains."""
+    if not isinstance(trains, SpikeTrains):
+        mend = 'Take those of a group: result.spikes["name"], or SpikeTrains.of_arrays(...).'
+        raise ParameterError("spike trains", got=type(trains).__name__, expected="SpikeTrains", mend=mend)
+
+
+def _check_stretch(begin: Any, end: Any) -> None:
+    if not all(isinstance(t, (int, float, np.number)) for t in (begin, end)):
+        raise ParameterError("a stretch of time", got=f"{begin!r} to {end!r}", expected="two numbers in ms")
     if not -np.inf < begin < end < np.inf:
         raise ParameterError("a stretch of time", got=f"{begin:g} to {end:g} ms", expected="finite, begin before end")
 
 
-__all__ = ["SpikeTrains"]
+__all__ = ["SpikeTrains", "require_trains"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import ParameterError, ShapeError
 from ..units import Quantity, ms, plain
-from .spike_trains import SpikeTrains
+from .spike_trains import SpikeTrains, require_trains
 
 _EDGE = 1e-6  # of a bin: times are whole numbers of steps but for rounding
 _FEWEST_SPIKES = 5
@@ -50,6 +50,7 @@ def isi(trains: SpikeTrains) -> tuple[np.ndarray, np.ndarray]:
     >>> isi(SpikeTrains.of_arrays([1.0, 2.0, 4.0], [1, 0, 1], 2, 0.0, 5.0))
     (array([3.]), array([1]))
     """
+    require_trains(trains)
     times, starts = trains.by_neuron()
     owners = np.repeat(np.arange(trains.size), np.diff(starts))
     own = owners[1:] == owners[:-1]
@@ -220,6 +221,7 @@ def _time(value: Any, label: str) -> float:
 
 def _bins(trains: SpikeTrains, bin: Any, fewest: int = 1) -> tuple[float, int]:
     """The width of a bin in ms, and how many whole ones there are."""
+    require_trains(trains)
     width = _time(bin, "bin")
     bins = int(trains.duration / width + _EDGE)
     if bins < fewest:

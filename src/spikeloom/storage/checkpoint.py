@@ -24,7 +24,7 @@ import torch
 from safetensors import SafetensorError
 
 from ..errors import FileError, ParameterError
-from .files import Opener, file_error, open_new, to_json, write_atomic
+from .files import Opener, as_path, file_error, open_new, to_json, write_atomic
 
 FORMAT = "spikeloom-checkpoint"
 VERSION = 1
@@ -105,7 +105,7 @@ _ANOTHER = "Use another checkpoint."
 
 
 def _manifest_path(path: Path | str) -> Path:
-    path = Path(path)
+    path = as_path(path)
     return path if path.suffix == ".json" else path / "checkpoint.json"
 
 

@@ -27,6 +27,13 @@ _MENDS = {
 }
 
 
+def as_path(path: Any) -> Path:
+    """``path`` as one; raises ParameterError for what is none."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError("path", got=repr(path), expected="a text or a pathlib.Path")
+    return Path(path)
+
+
 def file_error(action: str, path: Path, error: OSError) -> FileError:
     """A :class:`FileError` that names the path, the reason and a way out."""
     return FileError(f"cannot {action} {path}", got=error.strerror or str(error), mend=_MENDS.get(error.errno or 0, ""))
