@@ -6,11 +6,11 @@ Here a value is a vector of neighbours, and such a question a single instruction
 >>> import numba, numpy
 >>> from numba.types import CPointer, float32, int64, void
 >>> def reset(m, v_all, threshold):
-...     v = v_all[m]
+...     v, f32 = v_all[m], v_all.number
 ...     word = bits(v >= threshold)
 ...     with either(word) as (some, none):
 ...         with some:
-...             v_all[m] = select(v >= threshold, numpy.float32(0.0), v)
+...             v_all[m] = select(v >= threshold, f32(0.0), v)
 ...         with none:
 ...             v_all[m] = v + 0.25
 ...     return word
@@ -55,8 +55,8 @@ select, fma, absolute = map(on_values, (numba_intrinsics.select, numba_intrinsic
 def on_lanes(count: int, function: Callable[..., Any]) -> Any:
     """``function(m, *given)`` made callable from Numba, for the ``count`` neighbours from place ``m`` on.
 
-    Pointers among ``given`` are :class:`Row` to it, numbers are the same for all neighbours. It returns the
-    :func:`bits` of a condition, or None for 0.
+    Pointers among ``given`` are :class:`Row` to it, numbers are the same for all neighbours; its literals are
+    :meth:`Row.number`, so that everything in it is a value. It returns the :func:`bits` of a condition, or None for 0.
     """
 
     @functools.wraps(function)
@@ -87,6 +87,10 @@ class Row:
 
     def __init__(self, place: Place, kind: Any, code: Any) -> None:
         self._place, self._kind, self._code = place, kind, code
+
+    def number(self, number: float) -> Value:
+        """A literal of the row's type, the same for all neighbours."""
+        return constant(self._place, self._kind, number)
 
     def _at(self, m: Any) -> tuple[Any, int]:
         builder, first = self._place.builder, self._place.builder.gep(self._code, [m])
@@ -128,13 +132,11 @@ def ceil(x: Value) -> Value:
     return Value(x.place, x.kind, numba_intrinsics.called(x.place.builder, "llvm.ceil", x.code))
 
 
-def power(x: Any, y: Any) -> Value:
+def power(x: Value, y: Value) -> Value:
     """``x**y`` in float64 by the C library, one neighbour after the other."""
-    place = next(g for g in (x, y) if isinstance(g, Value)).place
-    x, y = (constant(place, types.float64, g).code for g in (x, y))
-    result = x
-    for k in range(place.lanes):
+    builder, result = x.place.builder, x.code
+    for k in range(x.place.lanes):
         at = ir.Constant(ir.IntType(32), k)
-        each = [place.builder.extract_element(g, at) for g in (x, y)]
-        result = place.builder.insert_element(result, numba_intrinsics.called(place.builder, "llvm.pow", *each), at)
-    return Value(place, types.float64, result)
+        each = [builder.extract_element(g.code, at) for g in (x, y)]
+        result = builder.insert_element(result, numba_intrinsics.called(builder, "llvm.pow", *each), at)
+    return Value(x.place, x.kind, result)
