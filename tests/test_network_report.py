@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -19,9 +21,15 @@ from spikeloom.errors import FileError
 from spikeloom.networks import NetworkConfig
 from spikeloom.networks.facts import Fact
 from spikeloom.report.network import headline, observed, write_network_report
-from spikeloom.report.network_charts import cv_histograms, interval_histograms, rate_histograms, spectra
+from spikeloom.report.network_charts import (
+    cv_histograms,
+    interval_histograms,
+    rate_histograms,
+    spectra,
+    statistics_charts,
+)  # fmt: skip
 from spikeloom.report.network_spikes import pack, thinning, unpack
-from spikeloom.report.network_tables import rule_text, wiring
+from spikeloom.report.network_tables import facts_table, rule_text, synapse_text, wiring, wiring_table
 from spikeloom.sim.result import Result
 from spikeloom.sim.spike_trains import SpikeTrains
 
@@ -229,6 +237,37 @@ def test_the_page_says_what_came_out(page, result):
     assert "versions" in page
 
 
+def test_a_figure_without_a_verdict_says_so_in_the_table_and_in_words(result, tmp_path):
+    facts = {
+        "met": Fact.near(5.0, "Hz", 5.0, 0.5, "A"),
+        "absent": Fact.near(math.nan, "Hz", 0.58, 0.06, "B"),
+        "loose": Fact.near(1.67, "Hz", 2.4, 3.6, "C"),
+    }
+    table = facts_table(facts)
+    assert [table.count(words) for words in ("within", "outside", "not judged")] == [1, 0, 2]
+    assert "<td>absent</td><td class=number>none</td><td class=number>0.58 Hz</td>" in table
+    page = written(result, tmp_path, facts)
+    assert "1 of 1 published figure met; 2 more not judged.</p>" in page
+    assert page.count("<p class=note>Not judged: ") == 1
+
+
+def test_parts_of_the_summary_are_called_what_they_are(result, tmp_path):
+    times = {"build": 0.25, "compile": 0.5, "run": 0.75, "first": 12.5}
+    memory = {"network": 3.5, "process_peak": 400.5}
+    page = written(result, tmp_path, summary={"times_s": times, "memory_mb": memory, "versions": {"run": "1"}})
+    titles = re.findall(r"<summary>(.*?)</summary>", page)
+    assert titles == ["configuration", "times (s)", "memory (MiB)", "versions"]
+    rows = dict(re.findall(r"<tr><th>([^<]*)</th><td>([^<]*)</td></tr>", page))
+    assert rows["length of the first part (simulated ms)"] == "12.5"
+    assert (rows["connecting"], rows["compiling and the first part"], rows["the other parts"]) == (
+        "0.25",
+        "0.5",
+        "0.75",
+    )
+    assert (rows["the network"], rows["the process at its peak"], rows["run"]) == ("3.5", "400.5", "1")
+    assert "_peak" not in page.partition("<script")[0]
+
+
 def test_a_run_that_was_stopped_says_so(result):
     stopped = result_of(result.spikes, 1000.0, complete=False)
     assert headline(NetworkConfig(duration=5000.0), stopped, {}).startswith("Stopped at 1,000 of 5,000 ms. ")
@@ -263,12 +302,25 @@ def test_histograms_hold_every_neuron_and_every_interval(result):
     for (x, y), trains in zip(rate_histograms(result.spikes).values(), result.spikes.values(), strict=True):
         assert y[1:-1:2].sum() == pytest.approx(100.0)
         middles = 0.5 * (x[::2][1:] + x[::2][:-1])
-        width = x[2] - x[0]
+        width = x[4] - x[2]
         assert (middles * y[1:-1:2]).sum() / 100.0 == pytest.approx(trains.rate(), abs=width / 2)
     for curve in interval_histograms(result.spikes, DT).values():
         assert area(curve, log=True) == pytest.approx(100.0)
     for _, y in cv_histograms(result.spikes).values():
         assert y[1:-1:2].sum() == pytest.approx(100.0)
+
+
+@pytest.mark.parametrize("span", [(200.0, 250.0), (200.0, 1000.0)], ids=["50 ms", "800 ms"])
+def test_bars_of_rates_begin_at_zero_and_hold_each_rate_once(result, span):
+    late = {name: trains.window(*span) for name, trains in result.spikes.items()}
+    for (x, y), trains in zip(rate_histograms(late).values(), late.values(), strict=True):
+        edges, shares = x[::2], y[1:-1:2]
+        assert edges[0] == 0.0
+        rates = trains.rates()
+        assert np.abs(rates[:, None] - edges[1:]).min() > 0.1 * 1e3 / trains.duration  # none lies on an edge
+        counts = [((a <= rates) & (rates < b)).sum() for a, b in itertools.pairwise(edges)]
+        np.testing.assert_allclose(shares, 100.0 * np.array(counts) / trains.size)
+    assert statistics_charts(late, DT)["rates"].x_range.start == 0.0
 
 
 def test_intervals_of_a_clock_lie_in_one_bin():
@@ -305,6 +357,30 @@ def test_connections_are_those_of_the_network(tmp_path):
     page = written(net.run(300.0, threads=1), tmp_path, net=net)
     assert "<td>recurrent</td>" in page
     assert f"<td class=number>{drawn.size:,}</td>" in page
+
+
+def test_synapses_are_said_in_words_down_to_the_innermost():
+    course = sl.DoubleExponential(tau_rise=3.0, tau_decay=10.0)
+    said = "DoubleExponential tau rise 3 ms, tau decay 10 ms"
+    assert synapse_text(course) == said
+    assert synapse_text(sl.Conductance(course, e=-80.0)) == f"Conductance e −80 mV: {said}"
+    assert synapse_text(sl.NMDA(course, mg=1.2)) == f"NMDA e 0 mV, mg 1.2 mM: {said}"
+    depressed = sl.TsodyksMarkram(sl.Conductance(sl.Exponential(tau=3.0)), u_release=0.25)
+    assert synapse_text(depressed).endswith(": Conductance e 0 mV: Exponential tau 3 ms")
+    assert synapse_text(depressed).startswith("TsodyksMarkram u release 0.25, tau recovery ")
+    assert synapse_text(sl.Alpha(tau=0.325)) == "Alpha tau 0.325 ms"
+    assert synapse_text(sl.Exponential(tau=np.array([1.0, 2.0]))) == "Exponential tau each its own"
+
+
+def test_long_cells_of_the_connections_wrap():
+    net = sl.sim.Network(dt=DT, seed=1)
+    cells = net.population(sl.LIF(tau=10.0, reset_mechanism="value"), 10, name="cells")
+    synapse = sl.Conductance(sl.DoubleExponential(tau_rise=3.0, tau_decay=10.0), e=-80.0)
+    net.connect(cells, cells, sl.sim.fixed_in_degree(3), weight=sl.sim.normal(2.0, 0.5), synapse=synapse)
+    (row,) = re.findall(r"<tbody><tr>(.*?)</tr>", wiring_table(wiring(net)))
+    kinds = re.findall(r"<td( class=\w+)?>", row)
+    assert kinds == ["", " class=words", " class=number", " class=number", *[" class=words"] * 3]
+    assert "Conductance e −80 mV: DoubleExponential tau rise 3 ms" in row
 
 
 def test_rules_are_said_in_words():

@@ -414,7 +414,7 @@ def test_help_and_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["cuba", "--duration", "0"], "--duration is out of range"),
         (["cuba", "--duration", "100"], "--discard leaves nothing"),
         (["cuba", "--duration", "1e12"], "number of steps"),
-        (["cuba", "--delay", "0"], "delay is out of range"),
+        (["cuba", "--delay", "0"], "--delay: got 0 ms, expected at least a step"),
         (["cuba", "--neurons", "3"], "neurons is out of range"),
         (["cuba", "--in-degree", "5000"], "--in-degree is out of range"),
         (["cuba", "--threads", "-1"], "threads is out of range"),
@@ -425,7 +425,7 @@ def test_help_and_list(capsys: pytest.CaptureFixture[str]) -> None:
         (["brunel", "--eta", "-1"], "eta is out of range"),
         (["izhikevich-2003", "--dt", "0.5"], "dt of the scheme"),
         (["ring", "--neurons", "1"], "neurons is out of range"),
-        (["c-elegans", "--delay", "0.01"], "delay is out of range"),
+        (["c-elegans", "--delay", "0.01"], "--delay: got 0.01 ms, expected at least a step"),
         (["c-elegans", "--gap", "-1"], "--gap is out of range"),
         (["c-elegans", "--stimulated", "AVAL", "AVAL"], "twice"),
         (

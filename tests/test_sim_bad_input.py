@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -209,3 +211,58 @@ def test_what_is_printed_is_short() -> None:
     assert repr(result.spikes["cells"]) == f"<SpikeTrains: {count} spikes of 10 neurons, 0 to 20 ms>"
     assert str(result) == result.summary()
     assert pickle.loads(pickle.dumps(result)).spikes["cells"].size == 10
+
+
+TM = sl.TsodyksMarkram(sl.Exponential(tau=3.0))
+
+
+def releasing(n: Network, c: Population, **vary: Any) -> None:
+    n.connect(c, c, ALL, weight=1.0, synapse=TM, vary=vary)
+    n.prepare()
+
+
+WRONG_NUMBERS: list[tuple[Do, str]] = [
+    (
+        lambda n, c: sl.TsodyksMarkram(sl.Exponential(), u_release=5.0),
+        "u_release is out of range: got 5 1, expected <= 1",
+    ),
+    (
+        lambda n, c: sl.Depression(sl.Exponential(), u_release=1.5),
+        "u_release is out of range: got 1.5 1, expected <= 1",
+    ),
+    (lambda n, c: releasing(n, c, u_release=-0.5), "u_release is out of range: got -0.5 1, expected >= 0 1"),
+    (lambda n, c: releasing(n, c, u_release=sl.sim.normal(0.5, 0.5)), "u_release is out of range: got"),
+    (lambda n, c: releasing(n, c, tau_recovery=0.0), "tau_recovery is out of range: got 0 ms, expected > 0 ms"),
+    (lambda n, c: releasing(n, c, tau_facilitation="a"), "tau_facilitation: got 'a', expected numbers"),
+    (lambda n, c: n.connect(c, c, ALL, weight=1.0, synapse=TM, vary=5), "vary: got 5, expected a dictionary"),
+    (lambda n, c: n.inject(c, 1e300), "current into i of cells: got 1e+300, expected numbers between -3.40282e+38 and"),
+    (lambda n, c: (n.connect(c, c, ALL, weight=-1e300), n.prepare()), "weight: got -1e+300, expected numbers between"),
+    (lambda n, c: n.spikes([1e300], [0], 1, "s"), "times of s: got 1e+300, expected numbers between"),
+    (
+        lambda n, c: (n.inject(c, lambda t: 5 if t > 1 else 0), n.run(1.0)),
+        "expected one of an array of times [T] in ms",
+    ),
+    (lambda n, c: (n.inject(c, lambda t: math.sin(t)), n.run(1.0)), "Write np.sin(t) for math.sin(t)"),
+    (
+        lambda n, c: (n.drive(c, sl.sim.poisson(lambda t: float(t)), weight=1.0), n.run(1.0)),
+        "got a function that fails",
+    ),
+    (lambda n, c: n.run(1.0, threads=True), "threads: got True"),
+    (lambda n, c: n.run(True), "duration: got True"),
+]
+
+
+@pytest.mark.parametrize(("do", "text"), WRONG_NUMBERS, ids=[text[:30] for _, text in WRONG_NUMBERS])
+def test_numbers_out_of_range_are_refused(do: Do, text: str) -> None:
+    with pytest.raises(ParameterError) as told:
+        do(*small())
+    assert text in str(told.value)
+
+
+def test_numbers_of_numpy_and_torch_are_numbers() -> None:
+    net = sl.sim.Network(dt=np.float64(0.1), seed=np.int64(3))
+    cells = net.population(CELL, 10, "cells")
+    net.record(cells, "v", every=np.int64(2))
+    for duration in (np.int64(5), np.float32(5.0), torch.tensor(5.0)):
+        net.run(duration, threads=np.int32(1))
+    assert net.time == pytest.approx(15.0)

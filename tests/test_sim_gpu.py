@@ -142,10 +142,16 @@ class TestOnAGpu:
             net.run(0.4)
         net = sl.sim.Network(dt=0.1)
         source, target = net.spikes([0.1], [0], 1, "source"), net.population(sl.LI(), 1, "target")
-        synapse = sl.TsodyksMarkram(sl.Delta(), u_release=400.0)
-        net.connect(source, target, sl.sim.one_to_one(), weight=1.0, synapse=synapse)
+        net.connect(source, target, sl.sim.one_to_one(), weight=1.0, synapse=Flood(sl.Delta()))
         with sl.backend("gpu"), pytest.raises(NonFiniteError, match="released"):
             net.run(0.5)
+
+
+class Flood(sl.Depression):
+    """Releases far more than there is."""
+
+    def released(self, s):
+        return 400.0 * s.x, {"x": s.x}
 
 
 def recurrent(weights: np.ndarray, delays: np.ndarray, v: np.ndarray, current: np.ndarray) -> sl.sim.Network:

@@ -191,6 +191,15 @@ def _checked(name: str, declared: Param, value: object, owner: Declared) -> floa
         raise ParameterError(label, got=repr(value), expected=f"a number in {declared.unit}") from None
     if not np.isfinite(array).all():
         raise ParameterError(f"{label} is not finite", got=repr(value), expected=f"finite numbers in {declared.unit}")
+    check_range(label, declared, array)
+    if array.ndim == 0:
+        return float(array)
+    array.setflags(write=False)
+    return array
+
+
+def check_range(label: str, declared: Param, array: np.ndarray) -> None:
+    """Raise ParameterError unless all numbers are within the bounds of what was declared."""
     for bound, sign in ((declared.low, 1), (declared.high, -1)):
         if bound is not None:
             beyond = sign * (array - bound) < 0 if declared.inclusive else sign * (array - bound) <= 0
@@ -200,10 +209,6 @@ def _checked(name: str, declared: Param, value: object, owner: Declared) -> floa
                 raise ParameterError(
                     f"{label} is out of range", got=got, expected=f"{relation} {bound:g} {declared.unit}"
                 )
-    if array.ndim == 0:
-        return float(array)
-    array.setflags(write=False)
-    return array
 
 
 def _comparable(value: float | np.ndarray) -> object:

@@ -232,7 +232,7 @@ class TsodyksMarkram(ReleasingSynapse):
     ['i', 'u', 'x']
     """
 
-    u_release = param(0.5, one, low=0.0)
+    u_release = param(0.5, one, low=0.0, high=1.0, inclusive=True)
     tau_recovery = param(800.0, ms, low=0.0)
     tau_facilitation = param(50.0, ms, low=0.0)
     u = state(0.0, one)
@@ -255,7 +255,7 @@ class Depression(ReleasingSynapse):
     ['i', 'x']
     """
 
-    u_release = param(0.5, one, low=0.0)
+    u_release = param(0.5, one, low=0.0, high=1.0, inclusive=True)
     tau_recovery = param(800.0, ms, low=0.0)
     x = state(1.0, one)
 

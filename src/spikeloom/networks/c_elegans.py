@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ConfigError
-from .config import NetworkConfig, require, require_delay
+from .config import NetworkConfig, require, require_choices, require_delay
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,9 @@ class WiringConfig:
     """Folder with herm_full_edgelist.csv (Cook et al. 2019)."""
     cells: Literal["neurons", "all"] = "neurons"
     """`neurons`, or `all` with muscles and other end organs."""
+
+    def __post_init__(self) -> None:
+        require_choices(self)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..errors import ConfigError
-from ..recipes.common import require
+from ..recipes.common import require, require_choices
 
 _MOST_STEPS = 100_000_000
 
@@ -34,8 +34,9 @@ class NetworkConfig:
     """Name of the folder of this run; empty: the network and the time."""
 
     def __post_init__(self) -> None:
-        require("duration", self.length, above=0.0)
+        require_choices(self)
         require("discard", self.discard, low=0.0)
+        require("duration", self.length, above=0.0)
         require("dt", self.dt, above=0.0)
         require("duration / dt, the number of steps,", self.length / self.dt, low=1.0, high=_MOST_STEPS)
         require("seed", self.seed, low=0, high=2**62)
@@ -52,9 +53,10 @@ class NetworkConfig:
 
 def require_delay(delay: float, dt: float) -> None:
     """Raise ConfigError unless ``delay`` is a step at least, and say which of the two may be changed."""
+    require("delay", delay)
     if not dt <= delay:
         mend = "Take a smaller dt, or a longer delay."
         raise ConfigError("delay", got=f"{delay:g} ms", expected=f"at least a step, dt = {dt:g} ms", mend=mend)
 
 
-__all__ = ["NetworkConfig", "require", "require_delay"]
+__all__ = ["NetworkConfig", "require", "require_choices", "require_delay"]

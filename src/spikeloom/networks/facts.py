@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -30,8 +31,8 @@ class Fact:
 
     @property
     def within(self) -> bool | None:
-        """Whether the value is in the range; None where nothing was published."""
-        if self.low is None or self.high is None:
+        """Whether the value is in the range; None where there is no range, or no value (NaN)."""
+        if self.low is None or self.high is None or not math.isfinite(self.value):
             return None
         return self.low <= self.value <= self.high
 

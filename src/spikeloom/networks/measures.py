@@ -13,9 +13,10 @@ from .config import NetworkConfig
 from .facts import Fact
 
 BOTH = ("exc", "inh")
+RECORD = (700.0, 900.0)  # ms of the records whose CV is like that of 800 ms, which most published ones are of
+_ROUNDING = 1e-6  # ms
 _FEWEST = 5  # spikes of a neuron whose intervals are counted
 _SHORTEST = 50.0  # ms of a record in which a rhythm can be seen
-_LONGEST = 1000.0  # ms of the records that the published irregularity is of
 
 
 def after_transient(config: NetworkConfig, result: Result, group: str) -> SpikeTrains:
@@ -25,12 +26,12 @@ def after_transient(config: NetworkConfig, result: Result, group: str) -> SpikeT
 
 def activity(
     config: NetworkConfig, result: Result, *, rates: Mapping[str, float] | None = None, spread: float = 0.0,
-    cv: float | None = None, source: str = "",
+    cv: float | None = None, record: tuple[float, float] = RECORD, source: str = "",
 ) -> dict[str, Fact]:  # fmt: skip
     """The rates of the excitatory and inhibitory population and the mean CV of the first, beside those published.
 
-    ``rates`` may be off by ``spread`` Hz, and the CV by a tenth, 0.06 at least. The CV of a long record is no match for
-    that of a short one, which holds no long intervals.
+    ``rates`` may be off by ``spread`` Hz, and the CV by a tenth, 0.06 at least. A short record holds no long intervals,
+    so that only a CV of ``record``, from so many to so many ms after the transient, is compared.
     """
     found: dict[str, Fact] = {}
     for name in BOTH:
@@ -38,7 +39,7 @@ def activity(
         found[f"rate of {name}"] = Fact(rate, "Hz") if known is None else Fact.near(rate, "Hz", known, spread, source)
     trains = after_transient(config, result, BOTH[0])
     value = mean_cv(trains)
-    comparable = cv if trains.duration <= _LONGEST else None
+    comparable = cv if record[0] - _ROUNDING <= trains.duration <= record[1] + _ROUNDING else None
     fact = Fact(value) if comparable is None else Fact.near(value, "", comparable, max(0.1 * comparable, 0.06), source)
     return {**found, f"CV of {BOTH[0]}": fact}
 
@@ -68,4 +69,4 @@ def rhythm(trains: SpikeTrains, low: float = 5.0, high: float = 400.0) -> float:
     return peak_frequency(trains, 0.5, trains.duration / 2.0, low=low, high=high)
 
 
-__all__ = ["BOTH", "activity", "after_transient", "mean_cv", "rhythm"]
+__all__ = ["BOTH", "RECORD", "activity", "after_transient", "mean_cv", "rhythm"]

@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 import math
+import types
+import typing
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from ..errors import ConfigError
+from ..errors import ConfigError, did_you_mean
 
 
 def require(
     name: str, value: float, *, low: float = -math.inf, high: float = math.inf, above: float | None = None
 ) -> None:
-    """Raise :class:`ConfigError` unless ``value`` is finite and in range; ``above`` is a strict bound.
+    """Raise :class:`ConfigError` unless ``value`` is a finite number in range; ``above`` is a strict bound.
 
     >>> require("epochs", 0, low=1)
     Traceback (most recent call last):
     ...
     spikeloom.errors.ConfigError: epochs is out of range: got 0, expected at least 1
     """
-    if math.isfinite(value) and low <= value <= high and (above is None or value > above):
+    number = isinstance(value, Real)
+    if number and math.isfinite(value) and low <= value <= high and (above is None or value > above):
         return
     bounds = [f"above {above:g}"] if above is not None else []
     bounds += [f"at least {low:g}"] if low > -math.inf else []
     bounds += [f"at most {high:g}"] if high < math.inf else []
-    raise ConfigError(f"{name} is out of range", got=value, expected=" and ".join(bounds) or "a finite number")
+    expected = " and ".join(bounds) or "a finite number"
+    if not number:
+        raise ConfigError(f"{name} is no number", got=repr(value), expected=expected)
+    raise ConfigError(f"{name} is out of range", got=value, expected=expected)
+
+
+def require_choices(config: Any) -> None:
+    """Raise :class:`ConfigError` unless each field of ``config`` that is a ``Literal`` has one of its values.
+
+    >>> require_choices(EncodingConfig(kind="rate"))
+    """
+    for name, kind in typing.get_type_hints(type(config)).items():
+        value, choices = getattr(config, name), list(_choices(kind))
+        if choices and not any(isinstance(value, type(c)) and value == c for c in choices):
+            names = [c for c in choices if isinstance(c, str)]
+            expected = " or ".join(f'"{c}"' if isinstance(c, str) else str(c) for c in choices)
+            raise ConfigError(name, got=repr(value), expected=expected, mend=did_you_mean(str(value), names))
+
+
+def _choices(kind: Any) -> tuple[Any, ...]:
+    """The values of a ``Literal``, also of one that may be None; nothing of any other type."""
+    if typing.get_origin(kind) is Literal:
+        return typing.get_args(kind)
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return (None,) if kind is type(None) else ()
+    parts = [_choices(part) for part in typing.get_args(kind)]
+    return tuple(value for part in parts for value in part) if all(parts) else ()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,16 @@ _TITLES = {
 _ELSEWHERE = (
     "network", "facts", "complete", "config", "simulated_ms", "neurons", "sources", "synapses", "spikes", "details",
 )  # fmt: skip
+# What the parts of a summary are called on the page, and the rows of each.
+_CALLED: dict[str, tuple[str, Mapping[str, str]]] = {
+    "times_s": (
+        "times (s)",
+        {"build": "connecting", "compile": "compiling and the first part", "run": "the other parts",
+         "first": "length of the first part (simulated ms)"},
+    ),
+    "memory_mb": ("memory (MiB)", {"network": "the network", "process_peak": "the process at its peak"}),
+}  # fmt: skip
+_UNJUDGED = "Not judged: what these spikes are too few for, and what no range was published for."
 _PIXEL = 2 / 3  # of a page, that a pixel of a picture takes
 
 
@@ -76,11 +86,22 @@ def headline(
         since = f" after the first {config.discard:,g} ms" if result.begin < config.discard < result.end else ""
         words += f"; {', '.join(f'{name} at {rate:.3g} Hz' for name, rate in busy.items())}{since}"
     words += "."
-    judged = [fact for fact in facts.values() if fact.within is not None]
-    met = sum(fact.within is True for fact in judged)
-    if judged:
-        words += f" {met} of {_many(len(judged), 'published figure')} met."
+    words += _met(facts)
     return words if result.complete else f"Stopped at {result.end:,g} of {config.length:,g} ms. {words}"
+
+
+def _met(facts: Mapping[str, Fact]) -> str:
+    """How many of the published figures were met, and how many cannot be judged."""
+    published = _verdicts(facts)
+    judged, met = len(published) - published.count(None), published.count(True)
+    if not judged:
+        return f" {_many(len(published), 'published figure')} not judged." if published else ""
+    rest = f"; {published.count(None)} more not judged" if None in published else ""
+    return f" {met} of {_many(judged, 'published figure')} met{rest}."
+
+
+def _verdicts(facts: Mapping[str, Fact]) -> list[bool | None]:
+    return [fact.within for fact in facts.values() if fact.published is not None]
 
 
 def _cells(result: Result, net: Network | None) -> dict[str, SpikeTrains]:
@@ -110,11 +131,15 @@ def _document(
 
     late = observed(config, result)
     span = f"From {next(iter(late.values())).begin:,g} to {result.end:,g} ms. " if late else ""
-    compared = any(fact.published is not None for fact in facts.values())
+    published = _verdicts(facts)
     picture = raster(result.spikes, result.dt, (result.begin, result.end))
     scripts, places = canvas.embed(statistics_charts(late, result.dt))
     sections = [
-        Section(f"Figures{' beside those published' * compared}", facts_table(facts) if facts else ""),
+        Section(
+            f"Figures{' beside those published' * bool(published)}",
+            facts_table(facts) if facts else "",
+            _UNJUDGED * (None in published),
+        ),
         Section("Pictures", _shown(pictures)),
         Section("Spikes and rates", picture.body, picture.note),
         Section(
@@ -170,7 +195,14 @@ def _cards(result: Result, cells: Mapping[str, SpikeTrains], summary: Mapping[st
 
 
 def _rest(summary: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in summary.items() if name not in _ELSEWHERE}
+    kept = {name: value for name, value in summary.items() if name not in _ELSEWHERE}
+    return dict(_called(name, value) for name, value in kept.items())
+
+
+def _called(name: str, value: object) -> tuple[str, object]:
+    """A part of a summary as the page says it."""
+    title, rows = _CALLED.get(name, (name, {}))
+    return title, {rows.get(n, n): v for n, v in value.items()} if isinstance(value, Mapping) else value
 
 
 def _plain(config: NetworkConfig) -> dict[str, object]:

@@ -46,7 +46,8 @@ def rate_histograms(spikes: Mapping[str, SpikeTrains]) -> Curves:
         return {}
     each = 1e3 / min(trains.duration for trains in spikes.values())  # rates are whole multiples of it
     width = each * max(1, round(most / each / _BINS))
-    edges = np.arange(-0.5 * each, most + width, width)
+    edges = np.arange(-0.5 * each, most + width, width)  # no rate lies on an edge
+    edges[0] = 0.0
     return {name: _steps(edges, 100.0 * _shares(r, edges)) for name, r in rates.items()}
 
 

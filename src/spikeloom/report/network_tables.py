@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ParameterError
+from ..models.declared import Around, Declared
 from ..networks.facts import Fact
 from ..sim.network import Network
 from ..sim.ports import arrival_units
@@ -23,14 +24,13 @@ from .palette import CYCLE, GREEN, VERMILLION, cycle, for_text
 _LOOKED_AT = 20_000_000  # synapses whose own weights and delays are summarised
 _CHUNK = 1 << 20
 _BIN, _SAMPLE = 5.0, 200  # ms; neurons whose pairs are correlated
-_FLAT = re.compile(r"\w+\((\w+=[^(),]+(, )?)*\)")
 STYLE = f"""
 .wide {{ overflow-x: auto; }}
 .wide thead th {{ font-size: 13px; vertical-align: bottom; }}
 .wide th, .wide td {{ padding-right: 18px; overflow-wrap: normal; }}
 .wide td.number, .wide th.number {{ text-align: right; padding-right: 18px; }}
 .wide td {{ white-space: nowrap; }}
-.wide td.words {{ white-space: normal; min-width: 11em; }}
+.wide td.words {{ white-space: normal; overflow-wrap: anywhere; min-width: 8em; }}
 .wide tr > :last-child {{ padding-right: 0; }}
 .met {{ color: {for_text(GREEN)}; }}
 .missed {{ color: {for_text(VERMILLION)}; font-weight: 600; }}
@@ -39,12 +39,17 @@ STYLE = f"""
 """
 
 Row = Sequence[Html]
+_VERDICTS: dict[bool | None, Html] = {
+    True: "<span class=met>✓ within</span>",
+    False: "<span class=missed>✗ outside</span>",
+    None: "not judged",
+}
 
 
 def facts_table(facts: Mapping[str, Fact]) -> Html:
     """What was measured, what was published, and whether it lies where that allows."""
     rows = [
-        (escape(name), _with_unit(f.value, f.unit), *_published(f))
+        (escape(name), _with_unit(f.value, f.unit) if abs(f.value) < float("inf") else "none", *_published(f))
         for name, f in facts.items()
     ]  # fmt: skip
     if all(f.published is None for f in facts.values()):
@@ -56,11 +61,10 @@ def facts_table(facts: Mapping[str, Fact]) -> Html:
 def _published(fact: Fact) -> tuple[Html, Html, Html, Html]:
     if fact.published is None:
         return "", "", "", ""
-    if fact.low is None or fact.high is None:
-        return _with_unit(fact.published, fact.unit), "", "", escape(fact.source)
-    verdict = "<span class=met>✓ within</span>" if fact.within else "<span class=missed>✗ outside</span>"
-    allowed = f"{_number(fact.low)} to {_number(fact.high)}" if fact.low < fact.high else _number(fact.low)
-    return _with_unit(fact.published, fact.unit), allowed, verdict, escape(fact.source)
+    allowed = ""
+    if fact.low is not None and fact.high is not None:
+        allowed = f"{_number(fact.low)} to {_number(fact.high)}" if fact.low < fact.high else _number(fact.low)
+    return _with_unit(fact.published, fact.unit), allowed, _VERDICTS[fact.within], escape(fact.source)
 
 
 def populations_table(spikes: Mapping[str, SpikeTrains]) -> Html:
@@ -121,7 +125,7 @@ def wiring_table(rows: Sequence[Wiring]) -> Html:
          escape(w.synapse))
         for w in rows
     ]  # fmt: skip
-    return _table(heads, cells, numbers=(2, 3), words=(1, 6))
+    return _table(heads, cells, numbers=(2, 3), words=(1, 4, 5, 6))
 
 
 def rule_text(rule: object) -> str:
@@ -145,7 +149,7 @@ def rule_text(rule: object) -> str:
             said.append(f"{key} {value:g}" if isinstance(value, float) else f"{key} {value:,}")
         elif isinstance(value, str):
             said.append(value)
-    return name.replace("_", " ") + (f": {', '.join(said)}" if said else "")
+    return _spaced(name) + (f": {', '.join(said)}" if said else "")
 
 
 def _unit(projection: Projection) -> str:
@@ -156,15 +160,32 @@ def _unit(projection: Projection) -> str:
 
 def _synapse(projection: Projection) -> str:
     mechanism = projection.synapse
-    if mechanism is None:
-        text = f"into {projection.port}"
-    else:
-        text = repr(mechanism)
-        if _FLAT.fullmatch(text):  # no other mechanism within: all its parameters, also those that are as usual
-            units = {n: pretty_unit(p.unit) for n, p in mechanism.params.items()}
-            said = (f"{n} {float(v):g} {units[n]}".strip() for n, v in mechanism.values.items() if np.size(v) == 1)
-            text = f"{type(mechanism).__name__} {', '.join(said)}".strip()
+    text = f"into {projection.port}" if mechanism is None else synapse_text(mechanism)
     return text if projection.release is None else f"{text}, with short-term plasticity"
+
+
+def synapse_text(mechanism: Declared) -> str:
+    """A synapse with all its parameters, also those that are as usual; after a colon the one that it is made of.
+
+    >>> from spikeloom.models import Conductance, Exponential
+    >>> synapse_text(Conductance(Exponential(tau=10.0), e=-80.0))
+    'Conductance e −80 mV: Exponential tau 10 ms'
+    """
+    own = type(mechanism)
+    said = [_parameter(name, getattr(mechanism, name), pretty_unit(p.unit)) for name, p in own.params.items()]
+    said += [f"{_spaced(name)} {getattr(mechanism, name)}" for name in own.options]
+    text = f"{own.__name__} {', '.join(said)}".strip()
+    return f"{text}: {synapse_text(mechanism.inner)}" if isinstance(mechanism, Around) else text
+
+
+def _parameter(name: str, value: object, unit: str) -> str:
+    number = np.asarray(value)
+    text = f"{shown(float(number.item()), digits=6)} {unit}" if number.size == 1 else "each its own"
+    return f"{_spaced(name)} {text}".strip()
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _summary(values: np.ndarray, scale: float, unit: str) -> str:
@@ -223,5 +244,6 @@ def _table(heads: Sequence[str], rows: Sequence[Row], numbers: Sequence[int], wo
 
 
 __all__ = [
-    "STYLE", "Wiring", "facts_table", "legend", "populations_table", "rule_text", "wiring", "wiring_table",
+    "STYLE", "Wiring", "facts_table", "legend", "populations_table", "rule_text", "synapse_text", "wiring",
+    "wiring_table",
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from ..solvers import DormandPrince, Located, OffGrid, Solver
 from ..units import Hz, Unit, ms, plain
 from .distributions import Distribution
 from .edges import Side
+from .numbers import at_times, require_finite
 from .ports import with_synapses
 
 _LONG = 80  # characters of what was given, that an error does not repeat
@@ -155,8 +156,7 @@ class SpikeSource(Group):
         if moments.ndim != 1 or indices.shape != moments.shape:
             got = f"{moments.shape} and {indices.shape}"
             raise ShapeError(f"times and neurons of {name}", got=got, expected="two arrays [K]")
-        if moments.size and not np.isfinite(moments).all():
-            raise ParameterError(f"times of {name}", got="NaN or infinity", expected="finite times in ms")
+        require_finite(f"times of {name}", moments)
         if indices.size and indices.dtype.kind not in "iu":
             raise ParameterError(f"neurons of {name}", got=f"an array of {indices.dtype}", expected="whole numbers")
         if indices.size and not (indices.min() >= 0 and indices.max() < self.size):
@@ -199,7 +199,8 @@ class Rate:
         """Mean spikes a step: [1, 1] or [1, N] where it does not change, [steps, 1] where it does."""
         if self.function is None:
             return np.ascontiguousarray(self.numbers[None] * (dt * 1e-3))
-        found = numbers_of(self.function((np.arange(steps) + first) * dt), Hz, f"{self.label}, from its function")
+        label = f"{self.label}, from its function"
+        found = numbers_of(at_times(self.function, (np.arange(steps) + first) * dt, label), Hz, label)
         if found.shape not in ((), (steps,)):
             raise ShapeError(self.label, got=found.shape, expected=f"[{steps}], one rate for each time")
         self._check(found)

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ParameterError, ShapeError
 from ..units import Unit, ms, plain
 from .groups import Population, Rate, numbers_of
+from .numbers import at_times, require_finite, scalar
 
 _CURRENT = "a number, [N], a function of the times or sl.sim.noise(sd)"
 
@@ -71,10 +72,10 @@ class NoiseCurrent:
         self.sd = np.atleast_1d(numbers_of(given.sd, unit, f"sd of {name}"))
         if self.sd.shape not in ((1,), (population.size,)):
             raise ShapeError(f"sd of {name}", got=self.sd.shape, expected=f"a number or [{population.size}]")
-        if not (np.isfinite(self.sd).all() and (self.sd >= 0.0).all()):
+        require_finite(f"sd of {name}", self.sd)
+        if not (self.sd >= 0.0).all():
             raise ParameterError(f"sd of {name}", got=self.sd.min(), expected="finite numbers of at least 0")
-        held: Any = dt if given.every is None else plain(given.every, ms, f"every of {name}")
-        held = held.item() if isinstance(held, np.generic | np.ndarray) and held.ndim == 0 else held
+        held: Any = dt if given.every is None else scalar(plain(given.every, ms, f"every of {name}"))
         if isinstance(held, bool) or not (isinstance(held, int | float) and dt / 2 < held < float("inf")):
             raise ParameterError(f"every of {name}", got=given.every, expected=f"a time of at least dt = {dt:g} ms")
         self.steps = round(held / dt)
@@ -93,8 +94,7 @@ class Drive:
         if self.weights.shape not in ((1,), (population.size,)):
             expected = f"a number or [{population.size}]"
             raise ShapeError(f"{name}: weight", got=self.weights.shape, expected=expected)
-        if not np.isfinite(self.weights).all():
-            raise ParameterError(f"{name}: weight", got="NaN or infinity", expected="finite numbers")
+        require_finite(f"{name}: weight", self.weights)
 
 
 @final
@@ -127,7 +127,8 @@ class Injection:
         size = self.population.size
         if self.function is None:
             return np.broadcast_to(self._constant, (1, size))
-        given, label = self.function((np.arange(steps) + first) * dt), f"{self._label}, from its function"
+        label = f"{self._label}, from its function"
+        given = at_times(self.function, (np.arange(steps) + first) * dt, label)
         found = self._checked(given, ((), (steps,), (steps, size)), label, "numbers: one, [T] or [T, N]")
         return np.broadcast_to(found if found.ndim != 1 else found[:, None], (steps, size))
 
@@ -136,8 +137,7 @@ class Injection:
         if numbers.shape not in shapes:
             expected = " or ".join("a number" if not s else str(list(s)) for s in shapes)
             raise ShapeError(label, got=list(numbers.shape), expected=expected)
-        if not np.isfinite(numbers).all():
-            raise ParameterError(label, got="NaN or infinity", expected="finite numbers")
+        require_finite(label, numbers)
         return numbers
 
 

@@ -31,6 +31,7 @@ from .groups import Group, PoissonGroup, Population, SpikeSource, require_own
 from .inputs import Drive, Injection, Noise, NoiseCurrent, Poisson
 from .interrupt import stopped_by_ctrl_c
 from .memory import check_memory, memory_needed
+from .numbers import scalar
 from .pace import Pace
 from .plastic_rule import check_rule
 from .ports import arrival_units, check_sign, mechanism_at, port_name
@@ -73,13 +74,13 @@ class Network:
         self, dt: float | Quantity = 0.1, seed: int = 0, dtype: Literal["float32", "float64"] = "float32",
         device: Literal["cpu", "cuda"] = "cpu",
     ) -> None:  # fmt: skip
-        self.dt = checked_dt(dt)
+        self.dt = checked_dt(scalar(dt))
         if device not in ("cpu", "cuda"):
             raise ParameterError("device", got=repr(device), expected='"cpu" or "cuda"')
         self.device = device
         if dtype not in ("float32", "float64"):
             raise ParameterError("dtype", got=repr(dtype), expected='"float32" or "float64"')
-        self.seed, self.dtype = checked_seed(seed), np.dtype(dtype)
+        self.seed, self.dtype = checked_seed(scalar(seed)), np.dtype(dtype)
         self.groups: dict[str, Group] = {}
         self.projections: dict[str, Projection] = {}
         self._couplings: dict[str, tuple[Coupling, ...]] = {}
@@ -160,7 +161,7 @@ class Network:
         if isinstance(pre, Population) and not pre.fires:
             raise ModelError(f"{pre.name} never fires", got=type(pre.given_model).__name__, expected="a spiking model")
         course, releasing = split(synapse)
-        release = None if releasing is None else release_of(releasing, vary or {})
+        release = None if releasing is None else release_of(releasing, {} if vary is None else vary)
         if vary and release is None:
             raise ParameterError("vary", got=sorted(vary), expected="a synapse with short-term plasticity")
         port = port_name(post.given_model, post.synapses, course, into)
@@ -255,8 +256,9 @@ class Network:
         Raises NonFiniteError where a state leaves the finite numbers, ParameterError for what cannot be built,
         FileError where ``spikes`` cannot be written: the network then can run on into the same file.
         """
-        length: Any = plain(duration, ms, "duration")
-        if not (isinstance(length, (int, float)) and self.dt <= length <= _MOST_STEPS * self.dt):
+        length: Any = scalar(plain(duration, ms, "duration"))
+        known = isinstance(length, (int, float)) and not isinstance(length, bool)
+        if not (known and self.dt <= length <= _MOST_STEPS * self.dt):
             expected = f"a time from dt = {self.dt:g} ms to {_MOST_STEPS:g} steps of it"
             raise ParameterError("duration", got=repr(duration), expected=expected)
         if not (progress is None or callable(progress)):
@@ -341,8 +343,9 @@ class Network:
 
     def _threads(self, threads: int | None) -> list[int]:
         """The numbers of threads to choose among."""
+        threads = scalar(threads)
         if threads is not None:
-            if not (isinstance(threads, int) and 1 <= threads <= 1024):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if isinstance(threads, bool) or not (isinstance(threads, int) and 1 <= threads <= 1024):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ParameterError("threads", got=threads, expected="a whole number from 1 to 1024")
             return [threads]
         neurons = sum(g.size for g in self.groups.values())

@@ -12,12 +12,14 @@ import numpy as np
 from ..errors import ParameterError, ShapeError
 from ..kernels.propagate.release import Memory
 from ..kernels.random import key_of
+from ..models.declared import check_range
 from ..models.mechanism import Mechanism
 from ..plasticity import Plasticity
 from ..units import Quantity, Unit, ms, plain
 from .distributions import Distribution
 from .edges import Edges, Rule
 from .groups import Group, Population, numbers_of
+from .numbers import require_finite
 from .ports import arrival_units
 from .release import Release
 
@@ -185,10 +187,16 @@ class Projection:
         """States of the edges before the first spike; None where they remember nothing."""
         if self.release is None:
             return None
-        units = self.release.units
-        parameters = {n: self._numbers(n, v, units[n]).astype(dtype) for n, v in self.release.parameters.items()}
+        parameters = {n: self._parameter(n, v).astype(dtype) for n, v in self.release.parameters.items()}
         states = {n: np.full(self.size, v, dtype) for n, v in self.release.initial.items()}
         return Memory(self.release.text, states, np.full(self.size, -1, np.int32), parameters, self.dt)
+
+    def _parameter(self, name: str, given: Any) -> np.ndarray:
+        assert self.release is not None
+        declared = self.release.declared[name]
+        numbers = self._numbers(name, given, declared.unit)
+        check_range(f"{self.name}: {name}", declared, numbers)
+        return numbers
 
     def whole_steps(self, what: str, time: float) -> int:
         """A time in whole steps, at least 1. Raises ParameterError where it is none."""
@@ -217,11 +225,10 @@ class Projection:
         if isinstance(given, Distribution):
             found = given.along(self._key(what), self.kept, self.pre.side, self.post.side)
         else:
-            found = np.atleast_1d(np.asarray(plain(given, unit, what), np.float64))
+            found = np.atleast_1d(numbers_of(given, unit, f"{self.name}: {what}"))
         if found.shape not in ((1,), (self.size,)):
             raise ShapeError(f"{self.name}: {what}", got=found.shape, expected=f"a number or [{self.size}]")
-        if not np.isfinite(found).all():
-            raise ParameterError(f"{self.name}: {what}", got="NaN or infinity", expected="finite numbers")
+        require_finite(f"{self.name}: {what}", found)
         return found
 
     def _in_steps(self, delays: np.ndarray, drawn: bool) -> np.ndarray:

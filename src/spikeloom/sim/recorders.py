@@ -10,6 +10,7 @@ from ..errors import ModelError, ParameterError, did_you_mean
 from ..kernels.plastic.edges import WEIGHT
 from ..units import Unit
 from .groups import Population
+from .numbers import scalar
 from .projection import Projection
 
 
@@ -17,7 +18,8 @@ class _Recorder:
     """``state`` of the members ``neurons`` of ``owner`` after every ``every``-th step."""
 
     def __init__(self, owner: Population | Projection, state: str, neurons: np.ndarray, every: int) -> None:
-        if not (isinstance(every, int) and every >= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
+        every = scalar(every)
+        if isinstance(every, bool) or not (isinstance(every, int) and every >= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ParameterError("every", got=every, expected="a whole number of steps, at least 1")
         self.owner, self.state, self.every = owner, state, every
         self.neurons = np.ascontiguousarray(neurons, np.int64)
@@ -39,7 +41,7 @@ class Recorder(_Recorder):
     """
 
     def __init__(self, population: Population, state: str, neurons: Any = None, every: int = 1) -> None:
-        if state not in population.model.states:
+        if not isinstance(state, str) or state not in population.model.states:  # pyright: ignore[reportUnnecessaryIsInstance]
             what = f"population {population.name} has no state {state!r} to record"
             raise ModelError(what, mend=did_you_mean(state, population.model.states))
         what = f"neurons of {population.name} to record"

@@ -15,22 +15,23 @@ from ..errors import ModelError, ParameterError, did_you_mean
 from ..lang.expr import lift, symbol
 from ..lang.graph import Graph
 from ..models.base import Values
+from ..models.declare import Param
 from ..models.mechanism import Mechanism
 from ..models.synapses import ReleasingSynapse
-from ..units import Unit, ms, mV
+from ..units import ms, mV
 from .between import after
 
 
 @dataclasses.dataclass(frozen=True)
 class Release:
     """The step of a connection at a spike as text: inputs ``s.NAME``, ``p.NAME``, ``elapsed`` (ms), outputs
-    ``fraction`` and ``next.NAME``. ``initial`` values, and ``parameters`` with their ``units``, by name. ``synapse`` is
-    whose they are."""
+    ``fraction`` and ``next.NAME``. ``initial`` values, and ``parameters`` as they are ``declared``, by name; whose they
+    are says ``synapse``."""
 
     text: str
     initial: Mapping[str, float]
     parameters: Mapping[str, Any]
-    units: Mapping[str, Unit]
+    declared: Mapping[str, Param]
     synapse: str
 
 
@@ -54,6 +55,8 @@ def release_of(synapse: ReleasingSynapse, vary: Mapping[str, Any]) -> Release:
     """
     own = [name for name in synapse.states if name not in synapse.inner.states]
     params = {n: p for n, p in synapse.params.items() if n not in synapse.inner.params}
+    if not isinstance(vary, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ParameterError("vary", got=repr(vary), expected='a dictionary such as {"u_release": 0.3}')
     for name in vary:
         if name not in params:
             what = f"vary: {type(synapse).__name__} has no parameter {name!r}"
@@ -70,8 +73,7 @@ def release_of(synapse: ReleasingSynapse, vary: Mapping[str, Any]) -> Release:
     inputs = [*(f"s.{n}" for n in own), *(f"p.{n}" for n in params), "elapsed"]
     initial = {n: float(synapse.states[n].default) for n in own}
     values = {n: vary.get(n, getattr(synapse, n)) for n in params}
-    units = {n: p.unit for n, p in params.items()}
-    return Release(Graph.make(outputs, inputs).text(), initial, values, units, repr(synapse))
+    return Release(Graph.make(outputs, inputs).text(), initial, values, params, repr(synapse))
 
 
 __all__ = ["Release", "release_of", "split"]
