@@ -209,6 +209,8 @@ class Network:
     ) -> None:
         """Record ``state`` of ``neurons`` (indices; None: all) after every ``every``-th step. Spikes always are.
 
+        Columns of the record are the neurons in ascending order, as its ``neurons`` says.
+
         Of connections with plasticity ``net.record(connection, "w", edges=[0, 1], every=1000)`` records weights; the
         result has them under the connection's name.
         """
