@@ -14,9 +14,10 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
+from unittest import mock
 
 import numba
 import torch
@@ -99,13 +100,9 @@ def compared(tasks: Tasks, rounds: int) -> str:
     return f"{way}: {forward:.2f}/{both:.2f}"
 
 
-@contextlib.contextmanager
-def out_of_reach(module: ModuleType, limit: str) -> Generator[None, None, None]:
+def out_of_reach(module: ModuleType, limit: str) -> contextlib.AbstractContextManager[object]:
     """A limit of ``module`` raised so far that nothing reaches it."""
-    kept = getattr(module, limit)
-    setattr(module, limit, 2**62)
-    yield
-    setattr(module, limit, kept)
+    return mock.patch.object(module, limit, 2**62)
 
 
 def by_surrogate(

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
 from types import ModuleType
+from unittest import mock
 
 import torch
 
 import spikeloom as sl
 
 
-@contextlib.contextmanager
-def out_of_reach(module: ModuleType, limit: str) -> Generator[None, None, None]:
+def out_of_reach(module: ModuleType, limit: str) -> contextlib.AbstractContextManager[object]:
     """A limit of ``module`` raised so far that nothing reaches it."""
-    kept = getattr(module, limit)
-    setattr(module, limit, 2**62)
-    yield
-    setattr(module, limit, kept)
+    return mock.patch.object(module, limit, 2**62)
 
 
 def gradients(

@@ -73,7 +73,7 @@ def scalar(name: str, precision: str) -> Any:
     return apply
 
 
-def same_bits(found: np.ndarray, expected: np.ndarray) -> None:
+def assert_same_bits(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(np.isnan(found), np.isnan(expected))
     there = ~np.isnan(found)
     np.testing.assert_array_equal(found[there].view(f"u{found.itemsize}"), expected[there].view(f"u{found.itemsize}"))
@@ -85,7 +85,7 @@ def test_functions(precision: str, lanes: int):
     x = numbers(precision)
     for name in ONE_NUMBER:
         body = applied(getattr(numba_math, f"{name}_{precision}").plain)
-        same_bits(on_array(precision, lanes, body, x), scalar(name, precision)(x))
+        assert_same_bits(on_array(precision, lanes, body, x), scalar(name, precision)(x))
 
 
 @pytest.mark.parametrize("precision", ["f32", "f64"])
@@ -106,7 +106,7 @@ def test_power(precision: str, lanes: int):
             out[i] = own(x[i], y[i])
         return out
 
-    same_bits(on_array(precision, lanes, body, x, y), one_by_one(x, y))
+    assert_same_bits(on_array(precision, lanes, body, x, y), one_by_one(x, y))
 
 
 @pytest.mark.parametrize("precision", ["f32", "f64"])
@@ -115,7 +115,7 @@ def test_sqrt_ceil_and_absolute_are_those_of_numpy(precision: str):
     for name, expected in (("sqrt", np.sqrt), ("ceil", np.ceil), ("absolute", np.abs)):
         body = applied(getattr(numba_lanes, name))
         with np.errstate(invalid="ignore"):
-            same_bits(on_array(precision, 8, body, x), expected(x))
+            assert_same_bits(on_array(precision, 8, body, x), expected(x))
 
 
 def test_arithmetic_is_rounded_operation_by_operation():
@@ -126,7 +126,7 @@ def test_arithmetic_is_rounded_operation_by_operation():
         out_all[m] = x_all[m] * y_all[m] - np.float32(3.0) + y_all[m]
 
     with np.errstate(invalid="ignore", over="ignore", under="ignore"):
-        same_bits(on_array("f32", 8, body, x, y), x * y - np.float32(3.0) + y)
+        assert_same_bits(on_array("f32", 8, body, x, y), x * y - np.float32(3.0) + y)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 8, 16])

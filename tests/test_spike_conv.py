@@ -54,7 +54,7 @@ def doubled(tensors: list[torch.Tensor | None]) -> list[torch.Tensor | None]:
     return [None if t is None else t.double() for t in tensors]
 
 
-def compared(shape: ConvShape, x: torch.Tensor, *, bias: bool = True) -> None:
+def assert_as_torch(shape: ConvShape, x: torch.Tensor, *, bias: bool = True) -> None:
     """Output and gradients of the kernels beside torch's, in single and in double precision."""
     weight, start = parameters(shape)
     given = [x, weight, start if bias else None, torch.randn(shape.batch, shape.outputs, *shape.found)]
@@ -73,18 +73,18 @@ def compared(shape: ConvShape, x: torch.Tensor, *, bias: bool = True) -> None:
 @pytest.mark.parametrize("graded", [False, True])
 def test_output_and_gradients_over_shapes(shape: ConvShape, graded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conv, "CROSSOVER", 1.1)  # small images scatter around their density
-    compared(shape, events(shape, graded=graded), bias=not graded)
+    assert_as_torch(shape, events(shape, graded=graded), bias=not graded)
 
 
 @pytest.mark.parametrize("density", [0.0, 0.001, 0.5, 1.0])
 def test_output_and_gradients_over_densities(density: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conv, "CROSSOVER", 1.1)
-    compared(PLAIN, events(PLAIN, density))
+    assert_as_torch(PLAIN, events(PLAIN, density))
 
 
 def test_any_numbers_may_be_sparse() -> None:
     x = events(PLAIN) * torch.randn(6, 3, 12, 12)
-    compared(PLAIN, x)
+    assert_as_torch(PLAIN, x)
     x[0, 0, 3, 4] = float("nan")
     y = spike_conv(x, *parameters(PLAIN), PLAIN.stride, PLAIN.padding)
     assert y[0].isnan().any(0).nonzero().tolist() == [[a, b] for a in (2, 3, 4) for b in (3, 4, 5)]

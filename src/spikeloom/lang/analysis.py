@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from . import math as m
 from .canonical import canonical, is_const
-from .expr import LEAVES, Expr, lift, node, topological
+from .expr import LEAVES, Expr, lift, node, rebuilt, topological
 
 
 def symbols(outputs: Sequence[Expr]) -> list[str]:
@@ -98,12 +98,7 @@ def invariant(outputs: Sequence[Expr], changing: Collection[str]) -> list[Expr]:
 
 def replace(outputs: Sequence[Expr], new: Mapping[int, Expr]) -> list[Expr]:
     """``outputs`` with the nodes of the given ids replaced."""
-    done: dict[int, Expr] = {}
-    for expr in topological(outputs):
-        args = tuple(done[id(a)] for a in expr.args)
-        unchanged = all(a is b for a, b in zip(args, expr.args, strict=True))
-        done[id(expr)] = new.get(id(expr), expr if unchanged else Expr(expr.op, args, expr.data))
-    return [done[id(o)] for o in outputs]
+    return rebuilt(outputs, lambda expr, args: new.get(id(expr)))
 
 
 def operation_counts(outputs: Sequence[Expr]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -227,6 +227,24 @@ def spell(expr: Expr) -> str:
     if expr.op in _INFIX:
         return f"({parts[0]} {_INFIX[expr.op]} {parts[1]})"
     return f"-{parts[0]}" if expr.op == "neg" else f"{expr.op}({', '.join(parts)})"
+
+
+def rebuilt(outputs: Iterable[Expr], change: Callable[[Expr, tuple[Expr, ...]], Expr | None]) -> list[Expr]:
+    """``outputs`` over new nodes: ``change`` makes one of a node and its new arguments, or leaves it as it is (None).
+
+    >>> double = rebuilt([symbol("a") * symbol("b")], lambda e, args: args[0] + args[1] if e.op == "mul" else None)
+    >>> str(double[0])
+    '(a + b)'
+    """
+    outputs, done = list(outputs), dict[int, Expr]()
+    for expr in topological(outputs):
+        args = tuple(done[id(a)] for a in expr.args)
+        made = change(expr, args)
+        if made is None:
+            same = all(a is b for a, b in zip(args, expr.args, strict=True))
+            made = expr if same else Expr(expr.op, args, expr.data)
+        done[id(expr)] = made
+    return [done[id(o)] for o in outputs]
 
 
 def _integer_power(base: Expr, power: int) -> Expr:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 
 from . import math as m
 from .canonical import canonical, is_const
-from .expr import Expr, lift, symbol, topological
+from .expr import Expr, lift, rebuilt, symbol, topological
 
 # Operations of kernels only, beside those of the language: exprel(x), and bernoulli(x) = 1 / exprel(x).
 FUSED = ("exprel", "bernoulli")
@@ -90,20 +90,18 @@ def contracted(outputs: Sequence[Expr]) -> list[Expr]:
     order = topological(outputs)
     uses = collections.Counter(id(a) for e in order for a in e.args)
     uses.update(map(id, outputs))
-    new: dict[int, Expr] = {}
-    for expr in order:
-        args = [new[id(a)] for a in expr.args]
+
+    def one_operation(expr: Expr, args: tuple[Expr, ...]) -> Expr | None:
         free = [a.op == "mul" and uses[id(a)] == 1 for a in expr.args]
-        if expr.op in ("add", "sub") and any(free):
-            product, rest = (0, 1) if free[0] else (1, 0)
-            (a, b), c = args[product].args, args[rest]
-            if expr.op == "sub":
-                a, c = (a, _raw("neg", c)) if product == 0 else (_raw("neg", a), c)
-            new[id(expr)] = _raw("fma", a, b, c)
-        else:
-            same = all(a is b for a, b in zip(args, expr.args, strict=True))
-            new[id(expr)] = expr if same else Expr(expr.op, tuple(args), expr.data)
-    return [new[id(o)] for o in outputs]
+        if expr.op not in ("add", "sub") or not any(free):
+            return None
+        product, rest = (0, 1) if free[0] else (1, 0)
+        (a, b), c = args[product].args, args[rest]
+        if expr.op == "sub":
+            a, c = (a, _raw("neg", c)) if product == 0 else (_raw("neg", a), c)
+        return _raw("fma", a, b, c)
+
+    return rebuilt(outputs, one_operation)
 
 
 def reciprocals(outputs: Sequence[Expr], changing: Collection[str]) -> list[Expr]:

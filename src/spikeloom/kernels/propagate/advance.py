@@ -13,7 +13,7 @@ from ...lang.canonical import canonical
 from ...lang.dialects.dialect import Dialect
 from ...lang.dialects.numba import lanes_dialect, lanes_imports
 from ...lang.emit import identifier, statements
-from ...lang.expr import Expr, lift, topological
+from ...lang.expr import Expr, lift, rebuilt, topological
 from ...lang.graph import Graph
 from ...lang.idioms import contracted, fused
 from ..cache import load
@@ -172,15 +172,7 @@ class Stepping:
 
 def _without(outputs: Sequence[Expr], fired: Expr) -> list[Expr]:
     """``outputs`` where the condition ``fired`` does not hold."""
-    done: dict[int, Expr] = {}
-    for expr in topological(outputs):
-        args = tuple(done[id(a)] for a in expr.args)
-        if expr.op == "where" and expr.args[0] is fired:
-            done[id(expr)] = args[2]
-        else:
-            unchanged = all(a is b for a, b in zip(args, expr.args, strict=True))
-            done[id(expr)] = expr if unchanged else Expr(expr.op, args, expr.data)
-    return [done[id(o)] for o in outputs]
+    return rebuilt(outputs, lambda e, args: args[2] if e.op == "where" and e.args[0] is fired else None)
 
 
 def compared(outputs: Sequence[Expr], positive: frozenset[str]) -> list[Expr]:
@@ -216,17 +208,15 @@ def decided(outputs: Sequence[Expr]) -> list[Expr]:
     >>> [str(e) for e in decided([m.select(m.where(v >= 1.0, 1.0, 0.0), 0.0, v), m.select(m.fire(v), 0.0, v)])]
     ['where((v >= 1), 0, v)', 'where((v >= 0), 0, v)']
     """
-    done: dict[int, Expr] = {}
-    for expr in topological(outputs):
-        args = tuple(done[id(a)] for a in expr.args)
-        unchanged = all(a is b for a, b in zip(args, expr.args, strict=True))
-        found = expr if unchanged else Expr(expr.op, args, expr.data)
+
+    def answered(expr: Expr, args: tuple[Expr, ...]) -> Expr | None:
         asks = expr.op == "select" or (expr.op == "gt" and (args[1].op, args[1].data) == ("const", 0.0))
         answer = _chosen(args[0]) if asks else None
-        if isinstance(answer, Expr):
-            found = Expr("where", (answer, *args[1:])) if expr.op == "select" else answer
-        done[id(expr)] = found
-    return [done[id(o)] for o in outputs]
+        if not isinstance(answer, Expr):
+            return None
+        return Expr("where", (answer, *args[1:])) if expr.op == "select" else answer
+
+    return rebuilt(outputs, answered)
 
 
 def _chosen(expr: Expr) -> Expr | bool | None:
