@@ -21,9 +21,8 @@ _PUBLISHED = {
     "C": (37.4, 37.6, 0.05, 0.42, None),
     "D": (5.64, 5.68, 0.10, 0.56, (19.0, 15.0, 25.0)),
 }
-# ms of records whose CV is compared. How long NEST's was is not known: in state D the CV goes on growing with it, from
-# 0.50 in 800 ms to 0.53 in 1,000 ms; in the others it does so only up to the first of these. With the variance over
-# n - 1 NEST, run again, has 0.56 and 0.58 in 800 ms and 0.67 and 0.69 in 2 s (two seeds), ours 0.56, 0.58, 0.68, 0.66.
+# ms of records whose CV is compared. How long NEST's was is not known: in state D the CV goes on growing with the record,
+# in the others it does so only up to the first of these.
 _RECORDS = {"A": (50.0, 1000.0), "B": (200.0, 1000.0), "C": (200.0, 1000.0), "D": (900.0, 1000.0)}
 
 
