@@ -21,8 +21,8 @@ _PUBLISHED = {
     "C": (37.4, 37.6, 0.05, 0.42, None),
     "D": (5.64, 5.68, 0.10, 0.56, (19.0, 15.0, 25.0)),
 }
-# ms of records whose CV is compared. How long NEST's was is not known: in state D the CV goes on growing with the record,
-# in the others it does so only up to the first of these.
+# ms of records whose CV is compared. How long NEST's was is not known: in state D the CV goes on growing with the
+# record, in the others it does so only up to the first of these.
 _RECORDS = {"A": (50.0, 1000.0), "B": (200.0, 1000.0), "C": (200.0, 1000.0), "D": (900.0, 1000.0)}
 
 
