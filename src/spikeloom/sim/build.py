@@ -13,8 +13,10 @@ from ..errors import ModelError
 from ..kernels import prepare
 from ..kernels.memory import aligned
 from ..kernels.program import STATE, STREAM, Program, constants_of, program
+from ..kernels.propagate.advance import naps
 from ..kernels.propagate.deliver import Wires
 from ..kernels.propagate.drive import LEAD
+from ..kernels.propagate.naps import Nap
 from ..kernels.propagate.times import interpolated
 from ..kernels.random import key_of
 from ..lang.analysis import replace
@@ -88,6 +90,12 @@ class BuiltPopulation:
     def rows(self, port: str) -> np.ndarray:
         """Where the weights of a port are added, [slots, N]."""
         return self.states[STATE + self.added[port]][None] if port in self.added else self.rings[port]
+
+    def nap(self, shown: tuple[str, ...], strict: bool) -> Nap | None:
+        """How neurons nap after their spikes, if they do and kernels show no more than the states ``shown``."""
+        if not self.program.fires or self.located is not None:
+            return None
+        return naps(self.text, shown, self.constants, strict)
 
 
 def wires(projection: Projection, dtype: np.dtype[Any]) -> Wires:

@@ -16,11 +16,13 @@ from ..kernels.propagate import reference, sources, times
 from ..kernels.propagate.advance import Arrival, Lists, Stepped, advance_task
 from ..kernels.propagate.deliver import Delivery, Wires, deliver_task
 from ..kernels.propagate.drive import Task, drive, own_task
+from ..kernels.propagate.naps import Sleepers
 from ..kernels.propagate.times import AHEAD
 from ..kernels.random import key_of
 from .balance import Balance
 from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
 from .card import Card, Host
+from .chunk import Chunk, in_turn
 from .groups import Group, PoissonGroup, Population, SpikeSource
 from .plastic import PlasticEdges
 from .plastic_run import PlasticRun
@@ -28,20 +30,6 @@ from .recorders import EdgeRecorder, Recorder
 
 _ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
 _LOGGED = 1 << 27  # spikes that a chunk has room for, of addresses: memory is taken where spikes are written
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Chunk:
-    """What happened in some steps: spikes (step, neuron) by group, samples [K, neurons] by recorder.
-
-    ``ahead`` says, for groups whose spikes have times of their own, how many ms before the end of its step each was.
-    """
-
-    first: int
-    steps: int
-    spikes: dict[str, tuple[np.ndarray, np.ndarray]]
-    samples: list[np.ndarray]
-    ahead: dict[str, np.ndarray] = dataclasses.field(default_factory=dict[str, np.ndarray])
 
 
 class Engine:
@@ -92,7 +80,7 @@ class Engine:
         self.come_home()
         threads = 1 if backend == "reference" else threads
         balance, began = self._balances.setdefault(threads, Balance(threads)), time.perf_counter()
-        chunk = _Run(self, steps, balance, recorders)
+        chunk = _Run(self, steps, balance, recorders, napping=backend != "reference")
         if backend == "reference":
             reference.drive([task.reference for task in chunk.tasks], self.step, steps)
         else:
@@ -102,9 +90,8 @@ class Engine:
         found = chunk.harvest()
         self._check()
         self.step += steps
-        note_kernel(f"propagate/{backend}")
-        if self.plastic:
-            note_kernel(f"plastic/{backend}")
+        for kind in ("propagate", *(["naps"] if chunk.sleepers else []), *(["plastic"] if self.plastic else [])):
+            note_kernel(f"{kind}/{backend}")
         return found
 
     def home(self) -> None:
@@ -174,23 +161,12 @@ def _timed(group: Group) -> bool:
     return isinstance(group, Population) and group.timed
 
 
-def _in_turn(made: np.ndarray) -> np.ndarray | slice:
-    """Where the spikes of each step are that parts listed one part after the other; step t has ``made[t]`` of each.
-
-    >>> _in_turn(np.array([[1, 2], [1, 0]])).tolist()  # one of the first part, two of the second, one of the first
-    [0, 2, 3, 1]
-    """
-    if made.shape[1] == 1:
-        return slice(None)
-    places = np.cumsum(made.T).reshape(made.T.shape).T - made  # where each part's of each step begin
-    counts = made.ravel()
-    return np.arange(counts.sum()) + np.repeat(places.ravel() - (np.cumsum(counts) - counts), counts)
-
-
 class _Run:
     """The tasks of one chunk, and the arrays they work on."""
 
-    def __init__(self, engine: Engine, steps: int, balance: Balance, recorders: list[Recorder | EdgeRecorder]) -> None:
+    def __init__(
+        self, engine: Engine, steps: int, balance: Balance, recorders: list[Recorder | EdgeRecorder], napping: bool
+    ) -> None:
         self.engine, self.steps, self.threads, self.first = engine, steps, balance.threads, engine.step
         self._recorders = recorders
         self._strict = choose("cpu").strict
@@ -213,10 +189,33 @@ class _Run:
             name: PlasticRun(edges, sides[edges.projection.pre.name], sides[edges.projection.post.name], self._strict)
             for name, edges in engine.plastic.items()
         }
-        self.tasks = list(self._all())
+        self.sleepers = self._napping() if napping else {}
+        try:
+            self.tasks = list(self._all())
+        except BaseException:
+            self._wake(0)
+            raise
+
+    def _napping(self) -> dict[str, Sleepers]:
+        """Neurons that nap in this chunk, of populations at whose held states nobody looks."""
+        coupled = [(c.source, c.source.given_model.membrane) for c, _ in self.engine.couplings]
+        looked_at = [(r.owner, r.state) for r in self._recorders] + coupled
+        found = dict[str, Sleepers]()
+        for name, built in self.engine.populations.items():
+            seen = {STATE + state for owner, state in looked_at if owner is built.population}
+            shown = tuple(SHOWN + state for owner, state in self._shown if owner == name)
+            nap = built.nap(shown, self._strict)
+            if nap is not None and not seen & nap.states and nap.possible(built.states, built.constants, self.steps):
+                found[name] = Sleepers(nap, built.states, self.bounds[name], self.first)
+        return found
+
+    def _wake(self, steps: int) -> None:
+        for sleepers in self.sleepers.values():
+            sleepers.wake(steps)
 
     def harvest(self) -> Chunk:
         """What happened, with the spikes that are under way put back into the engine."""
+        self._wake(self.steps)
         for name, lists in self.lists.items():
             slots, bounds = lists.slots, self.bounds[name]
             for step in range(max(self.first, self.first + self.steps - slots), self.first + self.steps):
@@ -261,7 +260,7 @@ class _Run:
         begins = self.bounds[name][:-1] * self.steps
         neurons = np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
         steps = np.repeat(np.arange(self.first, self.first + self.steps), made.sum(1))
-        order = _in_turn(made)
+        order = in_turn(made)
         ahead = None
         if name in self._times:
             log, cursors = self._times[name]
@@ -373,7 +372,8 @@ class _Run:
         arrivals |= {STREAM + input: Arrival(rows, False) for input, rows in built.coupled.items()}
         shown = {SHOWN + state: row for (owner, state), row in self._shown.items() if owner == name}
         lists = self.lists[name] if built.program.fires else None
-        stepped = Stepped(built.text, built.states, built.constants, arrivals, shown, lists)
+        sleepers = self.sleepers.get(name)
+        stepped = Stepped(built.text, built.states, built.constants, arrivals, shown, lists, sleepers)
         label = type(built.population.given_model).__name__
         found = advance_task(stepped, label, self._strict)
         return Task(*found, self.bounds[name], reference.advance(stepped), receives=False)

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ...lang.analysis import replace
-from ...lang.canonical import canonical
-from ...lang.dialects.dialect import Dialect
 from ...lang.dialects.numba import lanes_dialect, lanes_imports
-from ...lang.emit import identifier, statements
-from ...lang.expr import Expr, lift, rebuilt, topological
+from ...lang.emit import identifier
 from ...lang.graph import Graph
-from ...lang.idioms import contracted, fused
 from ..cache import load
 from ..program import NEXT, SHOWN, SPIKE, STATE
 from ..scan.plan import forward_plan
+from .naps import Nap, Sleepers
+from .stepping import Stepping
 
 _HEAD = 8
 _LANES = 8  # neurons that are asked at once whether one of them fired
@@ -56,7 +53,8 @@ class Lists:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stepped:
-    """A population before its next step: arrays by the step's names, and its spike lists (None: it never fires)."""
+    """A population before its next step: arrays by the step's names, its spike lists (None: it never fires), and who
+    naps (None: every neuron is asked)."""
 
     text: str
     states: dict[str, np.ndarray]
@@ -64,6 +62,7 @@ class Stepped:
     arrivals: dict[str, Arrival]
     shown: dict[str, np.ndarray]
     lists: Lists | None
+    sleepers: Sleepers | None = None
 
     @property
     def size(self) -> int:
@@ -76,16 +75,23 @@ def advance_task(population: Stepped, label: str, strict: bool = False) -> tuple
     kinds = tuple((n, "taken" if a.taken else "read") for n, a in p.arrivals.items())
     single = tuple(n for n, c in p.constants.items() if c.size == 1)
     precision = "f32" if next(iter(p.states.values())).dtype == np.float32 else "f64"
-    positive = frozenset(n for n, c in p.constants.items() if (c > 0.0).all())
-    text = advance_source(p.text, kinds, single, tuple(p.shown), precision, label, strict, positive)
+    shape = Shape(p.text, kinds, single, tuple(p.shown), precision, strict, _positive(p.constants))
     parts = 0 if p.lists is None else p.lists.counts.shape[1]
     head = [p.size, parts, 0, 0, 0, 0, 0, 0]
     if p.lists is not None:
         head[2:5] = p.lists.slots, p.lists.neurons.ctypes.data, p.lists.counts.ctypes.data
-    entries = [array.ctypes.data for array in (*p.states.values(), *p.constants.values(), *p.shown.values())]
+    arrays = [*p.states.values(), *p.constants.values(), *p.shown.values()]
+    if p.sleepers is not None:
+        head[5] = p.sleepers.first
+        arrays += p.sleepers.arrays
+    entries = [array.ctypes.data for array in arrays]
     for arrival in p.arrivals.values():
         entries += [arrival.rows.ctypes.data, len(arrival.rows), arrival.first]
-    return _address(text), np.array([*head, *entries], np.int64)
+    return _address(advance_source(shape, label, p.sleepers is not None)), np.array([*head, *entries], np.int64)
+
+
+def _positive(constants: dict[str, np.ndarray]) -> frozenset[str]:
+    return frozenset(n for n, c in constants.items() if (c > 0.0).all())
 
 
 @functools.lru_cache(maxsize=256)
@@ -93,148 +99,53 @@ def _address(text: str) -> int:
     return load(text).task.address
 
 
+def naps(text: str, shown: tuple[str, ...], constants: dict[str, np.ndarray], strict: bool) -> Nap | None:
+    """How neurons of a step nap, if they do."""
+    return _stepping(text, shown, _positive(constants), strict, True)[1].nap
+
+
 @functools.lru_cache(maxsize=256)
-def advance_source(
-    text: str, arrivals: tuple[tuple[str, str], ...], single: Sequence[str], shown: Sequence[str], precision: str,
-    label: str, strict: bool, positive: frozenset[str] = frozenset(),
-) -> str:  # fmt: skip
-    """The module of one task. ``arrivals`` are (stream, "taken" or "read"); ``single`` the constants of one number,
-    ``positive`` those that are above 0."""
-    names = tuple(n.removeprefix(SHOWN) for n in shown)
-    graph = forward_plan(text, names).forward
-    fires = SPIKE in graph.outputs
-    stepped = Stepping.of(graph, positive, strict)
-    states = [n for n in Graph.parse(text).inputs if n.startswith(STATE)]
+def _stepping(
+    text: str, shown: tuple[str, ...], positive: frozenset[str], strict: bool, napping: bool
+) -> tuple[Graph, Stepping]:  # fmt: skip
+    graph = forward_plan(text, tuple(n.removeprefix(SHOWN) for n in shown)).forward
+    return graph, Stepping.of(graph, positive, strict, napping)
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """What the text of a task depends on. ``arrivals`` are (stream, "taken" or "read"); ``single`` the constants of one
+    number, ``positive`` those that are above 0."""
+
+    text: str
+    arrivals: tuple[tuple[str, str], ...]
+    single: tuple[str, ...]
+    shown: tuple[str, ...]
+    precision: str
+    strict: bool = False
+    positive: frozenset[str] = frozenset()
+
+
+@functools.lru_cache(maxsize=256)
+def advance_source(shape: Shape, label: str, napping: bool = False) -> str:
+    """The module of one task."""
+    graph, stepped = _stepping(shape.text, shape.shown, shape.positive, shape.strict, napping)
+    states = [n for n in Graph.parse(shape.text).inputs if n.startswith(STATE)]
     constants = [n for n in graph.inputs if n.startswith("c") and n[1:].isdigit()]
-    each = [n for n in (*states, *(n for n, _ in arrivals)) if n in graph.inputs]
-    each += [n for n in constants if n not in single]
-    rows = {NEXT + n[len(STATE) :]: n for n in states} | {n: n for n in shown}
-    body = [f"{precision} = {identifier(states[0])}_all.number"]
+    each = [n for n in (*states, *(n for n, _ in shape.arrivals)) if n in graph.inputs]
+    each += [n for n in constants if n not in shape.single]
+    rows = {NEXT + n[len(STATE) :]: n for n in states} | {n: n for n in shape.shown}
+    body = [f"{shape.precision} = {identifier(states[0])}_all.number"]
     body += [f"{identifier(n)} = {identifier(n)}_all[m]" for n in each]
-    body += stepped.lines(rows, lanes_dialect(precision))
-    cleared = [f"{identifier(n)}_all[m] = {precision}(0.0)" for n, kind in arrivals if kind == "taken"]
+    body += stepped.lines(rows, lanes_dialect(shape.precision))
+    cleared = [f"{identifier(n)}_all[m] = {shape.precision}(0.0)" for n, kind in shape.arrivals if kind == "taken"]
     body[-1:-1] = cleared  # before what is returned
-    kind = {"f32": "float32", "f64": "float64"}[precision]
-    arrays, received = (*states, *constants, *shown), tuple(n for n, _ in arrivals)
-    singles = tuple(n for n in constants if n in single)
-    imports = lanes_imports(stepped.everything, precision)
-    return "\n".join(_Module(label, kind, arrays, received, singles, fires).lines(imports, body, strict))
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Stepping:
-    """What a step computes: ``outputs`` by name, what they are where no neighbour ``fired``, and that condition."""
-
-    outputs: dict[str, Expr]
-    quiet: dict[str, Expr]
-    fired: Expr | None
-
-    @classmethod
-    def of(cls, graph: Graph, positive: frozenset[str], strict: bool) -> Stepping:
-        """Of a step whose outputs are next states, what is shown, and spikes."""
-        names, found = list(graph.outputs), fused(list(graph.outputs.values()))
-        asked = [Expr("gt", (found[names.index(SPIKE)], lift(0.0)))] if SPIKE in names else []
-        found = canonical(decided(compared([*found, *asked], positive)))
-        # Before the quiet ones are made of it: what is fused then does not hang on whether a neighbour fired.
-        found = found if strict else contracted(found)
-        quiet = _without(found, found[-1]) if asked else found
-        found = canonical([*found, *quiet])
-        outputs = {n: e for n, e in zip(names, found, strict=False) if n != SPIKE}
-        quietly = {n: e for n, e in zip(names, found[len(quiet) :], strict=False) if n != SPIKE}
-        return cls(outputs, quietly, found[len(quiet) - 1] if asked else None)
-
-    @property
-    def everything(self) -> list[Expr]:
-        """All that is computed."""
-        return [*self.outputs.values(), *self.quiet.values(), *([] if self.fired is None else [self.fired])]
-
-    def lines(self, rows: dict[str, str], dialect: Dialect) -> list[str]:
-        """Text that computes and stores, output by output into its row, and returns who fired."""
-        either = {n for n, e in self.outputs.items() if e is not self.quiet[n]}
-        wanted = {identifier(n) + "_new": e for n, e in self.outputs.items()}
-        wanted |= {identifier(n) + "_quiet": self.quiet[n] for n in sorted(either)}
-        wanted |= {} if self.fired is None else {"fired": self.fired}
-
-        def stores(chosen: Iterable[str], kind: str) -> list[str]:
-            return [f"{identifier(rows[n])}_all[m] = {identifier(n)}_{kind}" for n in chosen]
-
-        lines = [*statements(wanted, dialect), *stores([n for n in self.outputs if n not in either], "new")]
-        if self.fired is None:
-            return [*lines, "return None"]
-        lines.append("word = bits(fired)")
-        if either:
-            chosen = [n for n in self.outputs if n in either]
-            lines.append("with either(word) as (some, none):")
-            for block, kind in (("some", "new"), ("none", "quiet")):
-                lines += [f"    with {block}:", *(f"        {line}" for line in stores(chosen, kind))]
-        return [*lines, "return word"]
-
-
-def _without(outputs: Sequence[Expr], fired: Expr) -> list[Expr]:
-    """``outputs`` where the condition ``fired`` does not hold."""
-    return rebuilt(outputs, lambda e, args: args[2] if e.op == "where" and e.args[0] is fired else None)
-
-
-def compared(outputs: Sequence[Expr], positive: frozenset[str]) -> list[Expr]:
-    """``outputs`` in which a spike is v >= threshold, where it was (v - threshold) c >= 0 with c above 0.
-
-    Only a surrogate needs the distance. The sign of a difference is exact, so the spikes are the same.
-
-    >>> from spikeloom.lang import math as m
-    >>> from spikeloom.lang.expr import symbol
-    >>> v, c = symbol("v"), symbol("c0")
-    >>> [str(e) for e in compared([m.fire((v - 1.0) * c)], frozenset({"c0"}))]
-    ['where((v >= 1), 1, 0)']
-    """
-    new: dict[int, Expr] = {}
-    for expr in topological(outputs):
-        if expr.op != "fire" or expr.args[0].op != "mul":
-            continue
-        factors = [a for a in expr.args[0].args if not (a.op == "symbol" and a.data in positive)]
-        if len(factors) == 1 and factors[0].op == "sub":
-            new[id(expr)] = Expr("where", (Expr("ge", factors[0].args), lift(1.0), lift(0.0)))
-    return replace(outputs, new)
-
-
-def decided(outputs: Sequence[Expr]) -> list[Expr]:
-    """``outputs`` in which whether a 1 was chosen is asked of the conditions, and not of the number.
-
-    >>> from spikeloom.lang import math as m
-    >>> from spikeloom.lang.expr import symbol
-    >>> v, rest = symbol("v"), symbol("rest")
-    >>> spike = m.where(rest > 0.0, 0.0, m.where(v >= 1.0, 1.0, 0.0))
-    >>> [str(e) for e in decided([m.where(spike > 0.0, 0.0, v)])]
-    ['where((not((rest > 0)) & (v >= 1)), 0, v)']
-    >>> [str(e) for e in decided([m.select(m.where(v >= 1.0, 1.0, 0.0), 0.0, v), m.select(m.fire(v), 0.0, v)])]
-    ['where((v >= 1), 0, v)', 'where((v >= 0), 0, v)']
-    """
-
-    def answered(expr: Expr, args: tuple[Expr, ...]) -> Expr | None:
-        asks = expr.op == "select" or (expr.op == "gt" and (args[1].op, args[1].data) == ("const", 0.0))
-        answer = _chosen(args[0]) if asks else None
-        if not isinstance(answer, Expr):
-            return None
-        return Expr("where", (answer, *args[1:])) if expr.op == "select" else answer
-
-    return rebuilt(outputs, answered)
-
-
-def _chosen(expr: Expr) -> Expr | bool | None:
-    """When the number, chosen from 0 and 1, is 1; None where it is another."""
-    if expr.op == "const":
-        return {0.0: False, 1.0: True}.get(float(expr.data)) if isinstance(expr.data, (int, float)) else None
-    if expr.op == "detach":
-        return _chosen(expr.args[0])
-    if expr.op == "fire":
-        return Expr("ge", (expr.args[0], lift(0.0)))
-    if expr.op != "where":
-        return None
-    condition, one, other = expr.args[0], _chosen(expr.args[1]), _chosen(expr.args[2])
-    if one is True and other is False:
-        return condition
-    if one is False and isinstance(other, Expr):
-        return ~condition & other
-    return condition & one if isinstance(one, Expr) and other is False else None
+    kind = {"f32": "float32", "f64": "float64"}[shape.precision]
+    arrays, received = (*states, *constants, *shape.shown), tuple(n for n, _ in shape.arrivals)
+    singles = tuple(n for n in constants if n in shape.single)
+    imports = lanes_imports(stepped.everything, shape.precision)
+    module = _Module(label, kind, arrays, received, singles, SPIKE in graph.outputs, stepped.nap)
+    return "\n".join(module.lines(imports, body, shape.strict))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,11 +158,20 @@ class _Module:
     received: tuple[str, ...]
     singles: tuple[str, ...]
     fires: bool
+    nap: Nap | None
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        return () if self.nap is None else tuple(f"{n}.kept" for n in self.nap.held)
 
     def lines(self, imports: Sequence[str], body: Sequence[str], strict: bool) -> list[str]:
-        everything = ", ".join(f"{identifier(n)}_all" for n in (*self.arrays, *self.received))
-        each = ", ".join(f"{identifier(n)}_all" for n in (*self.arrays, *self.received) if n not in self.singles)
-        given = ", ".join(["m", each, *map(identifier, self.singles)])
+        rows = (*self.arrays, *self.kept, *self.received)
+        everything = ", ".join(f"{identifier(n)}_all" for n in rows)
+        each = ", ".join(f"{identifier(n)}_all" for n in rows if n not in self.singles)
+        sleep = [] if self.nap is None else ["now", "until"]
+        lists = ["listed"] if self.nap is None else ["listed", "now", "places", "ring"]
+        given = ", ".join(["m", each, *map(identifier, self.singles), *sleep])
+        listing = [] if not self.fires else _LISTING if self.nap is None else _napping(self.nap)
         return [
             f'"""{self.label}: one step of a population, {self.kind}. Generated by spikeloom; edits are not used."""',
             "import numba",
@@ -261,7 +181,8 @@ class _Module:
             *(["from spikeloom.lang.dialects.numba_rows import lowest_bit"] if self.fires else []),
             "from spikeloom.lang.dialects.numba_threads import pointer",
             *imports,
-            f"HOW = {{**options(strict={strict}), 'cache': False}}",
+            *(["from spikeloom.lang.dialects.numba_lanes import select"] if self.nap is not None else []),
+            f"HOW, ONE = {{**options(strict={strict}), 'cache': False}}, {self.kind}(1)",
             "",
             f"def step({given}):  # of neighbours, as values",
             *(f"    {line}" for line in body),
@@ -269,27 +190,45 @@ class _Module:
             f"step_{_LANES}, step_1 = on_lanes({_LANES}, step), on_lanes(1, step)",
             "",
             "@numba.njit(**HOW)",  # without a signature it is compiled only where the task is not in the cache
-            f"def advance(begin, end, listed, {everything}):",
+            f"def advance(begin, end, {', '.join(lists)}, {everything}):",
             *(f"    {identifier(n)} = {identifier(n)}_all[0]" for n in self.singles),
+            *([] if self.nap is None else _waking(self.nap)),
             f"    count, whole = 0, end - (end - begin) % {_LANES}",
             f"    for m in range(begin, whole, {_LANES}):",
             f"        word = step_{_LANES}({given})",
-            *(_LISTING if self.fires else []),
+            *listing,
             "    for m in range(whole, end):",
             f"        word = step_1({given})",
-            *(_LISTING if self.fires else []),
+            *listing,
+            *([] if self.nap is None else ["    places[0], places[1] = first, asleep"]),
             "    return count",
             "",
             f"@numba.cfunc(void(int64, int64, int64, int64, CPointer(int64)), **options(strict={strict}))",
-            "def task(begin, end, step, part, table):  # size, parts, slots, lists, counts; arrays; arrivals",
+            "def task(begin, end, step, part, table):  # size, parts, slots, lists, counts, first; arrays; arrivals",
             "    width, slot = table[0], 0",
             *(["    slot = step % table[2]"] if self.fires else []),
             "    listed = pointer(table[3] + 4 * (slot * width + begin), int32)" if self.fires else "    listed = 0",
-            *_unpacked(self.arrays, self.received, self.kind),
-            f"    count = advance(begin, end, listed, {everything})",
+            *self._unpacked(),
+            f"    count = advance(begin, end, {', '.join(lists)}, {everything})",
             *(["    pointer(table[4], int64)[8 * (slot * table[1] + part)] = count"] if self.fires else []),
             "",
         ]
+
+    def _unpacked(self) -> list[str]:
+        lines, at = [f"    {identifier(n)}_all = pointer(table[{_HEAD + k}], {self.kind})"
+                     for k, n in enumerate(self.arrays)], _HEAD + len(self.arrays)  # fmt: skip
+        if self.nap is not None:
+            lines.append(f"    now, places = {self.kind}(step - table[5]), pointer(table[{at}] + 64 * part, int64)")
+            lines.append(f"    ring = pointer(table[{at + 1}] + 4 * begin, int32)")
+            kept = enumerate(self.kept, at + 2)
+            lines += [f"    {identifier(n)}_all = pointer(table[{k}], {self.kind})" for k, n in kept]
+            at += 2 + len(self.kept)
+        size = {"float32": 4, "float64": 8}[self.kind]
+        for n in self.received:
+            row = f"((step - table[{at + 2}]) % table[{at + 1}]) * width"
+            lines.append(f"    {identifier(n)}_all = pointer(table[{at}] + {size} * {row}, {self.kind})")
+            at += 3
+        return lines
 
 
 _LISTING = [
@@ -300,14 +239,31 @@ _LISTING = [
 ]
 
 
-def _unpacked(arrays: Sequence[str], arrivals: Sequence[str], kind: str) -> list[str]:
-    lines = [f"    {identifier(n)}_all = pointer(table[{_HEAD + k}], {kind})" for k, n in enumerate(arrays)]
-    size = {"float32": 4, "float64": 8}[kind]
-    for k, n in enumerate(arrivals):
-        at = _HEAD + len(arrays) + 3 * k
-        row = f"((step - table[{at + 2}]) % table[{at + 1}]) * width"
-        lines.append(f"    {identifier(n)}_all = pointer(table[{at}] + {size} * {row}, {kind})")
-    return lines
+def _waking(nap: Nap) -> list[str]:
+    """Who wakes in this step is at the beginning of the ring."""
+    timer = f"{identifier(nap.timer)}_all"
+    return [
+        f"    until = now + {identifier(nap.steps)} + ONE",
+        "    first, asleep, room = places[0], places[1], end - begin",
+        f"    while asleep > 0 and {timer}[ring[first]] <= now:",
+        "        m = ring[first]",
+        *(f"        {identifier(n)}_all[m] = {identifier(n)}_kept_all[m]" for n in nap.held),
+        "        first, asleep = first + 1 if first + 1 < room else 0, asleep - 1",
+    ]
 
 
-__all__ = ["Arrival", "Lists", "Stepped", "advance_task"]
+def _napping(nap: Nap) -> list[str]:
+    """Who fired falls asleep; who did not, but seemed to, naps until another step."""
+    return [
+        "        while word != 0:",
+        "            one = m + lowest_bit(word)",
+        "            word &= word - 1",
+        f"            if {identifier(nap.timer)}_all[one] == until:",
+        "                last = first + asleep",
+        "                ring[last if last < room else last - room] = one",
+        "                listed[count] = one",
+        "                count, asleep = count + 1, asleep + 1",
+    ]
+
+
+__all__ = ["Arrival", "Lists", "Shape", "Stepped", "advance_source", "advance_task", "naps"]
