@@ -72,6 +72,7 @@ def everything(net: sl.sim.Network, result: sl.sim.Result) -> dict[str, np.ndarr
 
 
 def ran(net: sl.sim.Network, *spans: float, threads: int = 1) -> tuple[dict[str, np.ndarray], bool]:
+    sl.last_kernels()  # of whatever ran before
     results = [net.run(span, threads=threads) for span in spans]
     found = everything(net, results[-1])
     found |= {n: np.concatenate([getattr(r.spikes["cells"], n) for r in results]) for n in ("times", "neurons")}

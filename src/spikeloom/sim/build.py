@@ -14,6 +14,7 @@ from ..kernels import prepare
 from ..kernels.memory import aligned
 from ..kernels.program import STATE, STREAM, Program, constants_of, program
 from ..kernels.propagate.advance import naps
+from ..kernels.propagate.decays import Decay, decay_of
 from ..kernels.propagate.deliver import Wires
 from ..kernels.propagate.drive import LEAD
 from ..kernels.propagate.naps import Nap
@@ -75,7 +76,7 @@ class Parts:
 class BuiltPopulation:
     """A population as arrays. ``rings`` are what arrives in steps to come, by port; ``added`` says to which state the
     weights of a port are simply added; ``coupled`` are means of other neurons' voltages, by input. ``located`` is there
-    where spikes arrive within steps."""
+    where spikes arrive within steps. ``decays`` are states that compiled kernels keep in units that decay with them."""
 
     population: Population
     program: Program
@@ -86,6 +87,7 @@ class BuiltPopulation:
     added: dict[str, str]
     coupled: dict[str, np.ndarray]
     located: LocatedPopulation | None = None
+    decays: dict[str, Decay] = dataclasses.field(default_factory=dict[str, Decay])
 
     def rows(self, port: str) -> np.ndarray:
         """Where the weights of a port are added, [slots, N]."""
@@ -144,8 +146,21 @@ def build_population(parts: Parts, population: Population, found: dict[str, Wire
     given = prepare.constants(made, model, {}, parts.dt, (size,), like)
     constants = {n: c.numpy().copy() for n, c in zip(constants_of(made.step), given, strict=True)}
     text, constants = merged(made.text, constants)
+    decays = _decays(dtype, text, constants, [added[p] for p in added if p not in driven and _only_added(incoming, p)])
     return BuiltPopulation(population, made, text, constants, _initial(parts, population, model), rings, added, coupled,
-                           located)  # fmt: skip
+                           located, decays)  # fmt: skip
+
+
+def _only_added(incoming: Sequence[Projection], port: str) -> bool:
+    """Whether weights are all that goes into ``port``."""
+    return all(p.plasticity is None for p in incoming if p.port == port)
+
+
+def _decays(
+    dtype: np.dtype[Any], text: str, constants: dict[str, np.ndarray], states: Sequence[str]
+) -> dict[str, Decay]:  # fmt: skip
+    shares = {STATE + s: decay_of(text, STATE + s, constants) for s in states}
+    return {s: Decay.of(share, dtype) for s, share in shares.items() if share is not None}
 
 
 def _located(parts: Parts, population: Population, solver: Located, found: dict[str, Wires]) -> LocatedPopulation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Iterator
 
@@ -13,7 +14,7 @@ from ..kernels.backends import choose, note_kernel
 from ..kernels.memory import aligned
 from ..kernels.program import SHOWN, STATE, STREAM
 from ..kernels.propagate import reference, sources, times
-from ..kernels.propagate.advance import Arrival, Lists, Stepped, advance_task
+from ..kernels.propagate.advance import Arrival, Stepped, advance_task
 from ..kernels.propagate.deliver import Delivery, Wires, deliver_task
 from ..kernels.propagate.drive import Task, drive, own_task
 from ..kernels.propagate.naps import Sleepers
@@ -22,11 +23,13 @@ from ..kernels.random import key_of
 from .balance import Balance
 from .build import BuiltPopulation, Parts, build_population, slots_of, window_of, wires
 from .card import Card, Host
-from .chunk import Chunk, in_turn
+from .chunk import Chunk
+from .decaying import Decaying
 from .groups import Group, PoissonGroup, Population, SpikeSource
 from .plastic import PlasticEdges
 from .plastic_run import PlasticRun
 from .recorders import EdgeRecorder, Recorder
+from .spike_log import SpikeLog
 
 _ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
 _LOGGED = 1 << 27  # spikes that a chunk has room for, of addresses: memory is taken where spikes are written
@@ -61,6 +64,7 @@ class Engine:
         self._card: Card | None = None  # where a GPU runs the network; what it holds is then newer than the arrays here
         self.exact: dict[str, np.ndarray] = {}  # what is under way there, to the last bit
         self.couplings = [(c, c.means(parts.dtype)) for c in parts.couplings]
+        self.decaying = Decaying(self.populations)
 
     def _slots(self, group: Group) -> int:
         needed = (edges.slots(group, self.window) for edges in self.plastic.values())
@@ -80,7 +84,9 @@ class Engine:
         self.come_home()
         threads = 1 if backend == "reference" else threads
         balance, began = self._balances.setdefault(threads, Balance(threads)), time.perf_counter()
-        chunk = _Run(self, steps, balance, recorders, napping=backend != "reference")
+        compiled = backend != "reference"
+        self.decaying.keep(compiled and not choose("cpu").strict, self.step)
+        chunk = _Run(self, steps, balance, recorders, compiled)
         if backend == "reference":
             reference.drive([task.reference for task in chunk.tasks], self.step, steps)
         else:
@@ -111,6 +117,7 @@ class Engine:
             mend = 'Run it on the CPU: sl.backend("cpu").'
             raise BackendError(f"{what} in networks: no kernels for a GPU", got="the gpu backend", mend=mend)
         if self._card is None:
+            self.decaying.keep(False, self.step)
             host = Host(self.parts, self.wires, self.window, self.populations, self.recent, self.memories, self._given,
                         self.couplings)  # fmt: skip
             self._card = Card(host, self.step, self.exact)
@@ -165,7 +172,7 @@ class _Run:
     """The tasks of one chunk, and the arrays they work on."""
 
     def __init__(
-        self, engine: Engine, steps: int, balance: Balance, recorders: list[Recorder | EdgeRecorder], napping: bool
+        self, engine: Engine, steps: int, balance: Balance, recorders: list[Recorder | EdgeRecorder], compiled: bool
     ) -> None:
         self.engine, self.steps, self.threads, self.first = engine, steps, balance.threads, engine.step
         self._recorders = recorders
@@ -173,23 +180,20 @@ class _Run:
         self._drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in engine.populations}
         self._held = {n: engine.parts.held(b.population, self.first, steps) for n, b in engine.populations.items()}
         self.bounds = {g.name: balance.bounds(g.size) for g in engine.parts.groups}
-        self.lists = {g.name: self._lists(g) for g in engine.parts.groups}
-        self._logs = {name: self._log(name) for name in self.lists}
+        self._logs = {g.name: self._log(g) for g in engine.parts.groups}
+        self.lists = {name: log.lists for name, log in self._logs.items()}
         self._samples = [r.room(self.first, steps, engine.parts.dtype) for r in recorders]
         of_neurons = [r for r in recorders if isinstance(r, Recorder)]
         self._shown = {(r.population.name, r.state): np.zeros(r.population.size, engine.parts.dtype)
                        for r in of_neurons if r.state in r.population.model.peak()}  # fmt: skip
-        counts = (self.threads, 8)
-        self._times = {name: (engine.room(name, len(self._logs[name][0]), np.float64), np.zeros(counts, np.int64))
-                       for name in engine.ahead}  # fmt: skip
         self._shown |= {(name, AHEAD): np.zeros(self.lists[name].neurons.shape[1], engine.parts.dtype)
-                        for name in self._times if engine.populations[name].located is None}  # fmt: skip
+                        for name in engine.ahead if engine.populations[name].located is None}  # fmt: skip
         sides = {name: (lists, self.bounds[name]) for name, lists in self.lists.items()}
         self._plastic = {
             name: PlasticRun(edges, sides[edges.projection.pre.name], sides[edges.projection.post.name], self._strict)
             for name, edges in engine.plastic.items()
         }
-        self.sleepers = self._napping() if napping else {}
+        self.sleepers = self._napping() if compiled else {}
         try:
             self.tasks = list(self._all())
         except BaseException:
@@ -216,56 +220,24 @@ class _Run:
     def harvest(self) -> Chunk:
         """What happened, with the spikes that are under way put back into the engine."""
         self._wake(self.steps)
-        for name, lists in self.lists.items():
-            slots, bounds = lists.slots, self.bounds[name]
-            for step in range(max(self.first, self.first + self.steps - slots), self.first + self.steps):
-                row, counts = lists.neurons[step % slots], lists.counts[step % slots]
-                pieces = [row[b : b + c] for b, c in zip(bounds[:-1], counts, strict=True)]
-                self.engine.recent[name][step % slots] = np.concatenate(pieces)
-                if lists.ahead is not None:
-                    pieces = [lists.ahead[step % slots, b : b + c] for b, c in zip(bounds[:-1], counts, strict=True)]
-                    self.engine.ahead[name][step % slots] = np.concatenate(pieces)
+        for recorder, rows in zip(self._recorders, self._samples, strict=True):
+            decay = self.engine.decaying.of(recorder.owner).get(STATE + recorder.state)
+            if decay is not None:
+                rows[:] = decay.plain(rows, recorder.steps(self.first, self.steps))
+        for name, log in self._logs.items():
+            log.put_back(self.engine.recent[name], self.engine.ahead.get(name))
         for plastic in self._plastic.values():
             plastic.harvest()
-        found = {name: self._logged_spikes(name) for name in self._logs}
+        found = {name: log.spikes() for name, log in self._logs.items()}
         spikes = {name: (steps, neurons) for name, (steps, neurons, _) in found.items()}
         ahead = {name: before for name, (_, _, before) in found.items() if before is not None}
         return Chunk(self.first, self.steps, spikes, self._samples, ahead)
 
-    def _lists(self, group: Group) -> Lists:
-        recent = self.engine.recent[group.name]
-        shape, ahead = (len(recent), group.size), self.engine.ahead.get(group.name)
-        room = None if ahead is None else np.empty(shape)
-        lists = Lists(
-            np.empty(shape, np.int32), aligned((len(recent), self.threads, 8), np.dtype(np.int64))[..., 0], room
-        )
-        bounds = self.bounds[group.name]
-        for slot, neurons in enumerate(recent):
-            places = np.searchsorted(neurons, bounds)
-            for part in range(self.threads):
-                mine = neurons[places[part] : places[part + 1]]
-                lists.neurons[slot, bounds[part] : bounds[part] + len(mine)] = mine
-                lists.counts[slot, part] = len(mine)
-                if room is not None and ahead is not None:
-                    room[slot, bounds[part] : bounds[part] + len(mine)] = ahead[slot][places[part] : places[part + 1]]
-        return lists
-
-    def _log(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        size = self.lists[name].neurons.shape[1]
-        log = self.engine.room(name, self.steps * size)
-        return log, np.zeros((self.threads, 8), np.int64), np.zeros((self.threads, self.steps), np.int64).T
-
-    def _logged_spikes(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        log, cursors, made = self._logs[name]
-        begins = self.bounds[name][:-1] * self.steps
-        neurons = np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
-        steps = np.repeat(np.arange(self.first, self.first + self.steps), made.sum(1))
-        order = in_turn(made)
-        ahead = None
-        if name in self._times:
-            log, cursors = self._times[name]
-            ahead = np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])[order]
-        return steps, neurons[order], ahead
+    def _log(self, group: Group) -> SpikeLog:
+        recent, ahead = self.engine.recent[group.name], self.engine.ahead.get(group.name)
+        room = functools.partial(self.engine.room, group.name, self.steps * group.size)
+        stamps = None if ahead is None else room(np.float64)
+        return SpikeLog(recent, ahead, self.bounds[group.name], self.first, self.steps, room(np.int32), stamps)
 
     def _all(self) -> Iterator[Task]:
         """In the order of a step: random numbers, what arrives before it, neurons and sources, what is added after."""
@@ -289,13 +261,8 @@ class _Run:
         yield from self._arrivals(after=True)
         for plastic in self._plastic.values():
             yield from plastic.after()
-        for name, (log, cursors, made) in self._logs.items():
-            lists = self.lists[name]
-            found = sources.log_task(lists, log, cursors, made, self.first)
-            yield own_task(*found, self.bounds[name], reference.log(lists, log, cursors, made, self.first))
-        for name, (log, cursors) in self._times.items():
-            given = self.lists[name], log, cursors
-            yield own_task(*times.log_times_task(*given), self.bounds[name], times.log_times(*given))
+        for log in self._logs.values():
+            yield from log.tasks()
         for recorder, rows in zip(self._recorders, self._samples, strict=True):
             if isinstance(recorder, EdgeRecorder):
                 yield self._plastic[recorder.projection.name].sample(recorder, rows, self.first)
@@ -337,7 +304,9 @@ class _Run:
                 if p.name in self._plastic:
                     yield self._plastic[p.name].deliver(target.rows(p.port), split)
                     continue
-                delivery = Delivery(lists, sources_of, self.engine.wires[p.name], target.rows(p.port), split, memory)
+                decay = self.engine.decaying.of(p.post).get(STATE + target.added.get(p.port, ""))
+                shares, rows = None if decay is None else decay.shares, target.rows(p.port)
+                delivery = Delivery(lists, sources_of, self.engine.wires[p.name], rows, split, memory, shares)
                 yield Task(*deliver_task(delivery), bounds, reference.deliver(delivery), fires=False)
         for d in parts.drives:
             target = self.engine.populations[d.population.name]
@@ -373,7 +342,8 @@ class _Run:
         shown = {SHOWN + state: row for (owner, state), row in self._shown.items() if owner == name}
         lists = self.lists[name] if built.program.fires else None
         sleepers = self.sleepers.get(name)
-        stepped = Stepped(built.text, built.states, built.constants, arrivals, shown, lists, sleepers)
+        decays = self.engine.decaying.of(built.population)
+        stepped = Stepped(built.text, built.states, built.constants, arrivals, shown, lists, sleepers, decays)
         label = type(built.population.given_model).__name__
         found = advance_task(stepped, label, self._strict)
         return Task(*found, self.bounds[name], reference.advance(stepped), receives=False)

@@ -28,9 +28,13 @@ class _Recorder:
         """An array for the samples of ``steps`` steps from ``first`` on."""
         return np.empty(((first + steps) // self.every - first // self.every, len(self.neurons)), dtype)
 
+    def steps(self, first: int, steps: int) -> np.ndarray:
+        """Before which step each of these samples is: it shows what is at the end of the one before."""
+        return np.arange(first // self.every + 1, (first + steps) // self.every + 1) * self.every
+
     def times(self, first: int, steps: int, dt: float) -> np.ndarray:
-        """Times in ms of these samples: a sample shows what is at the end of its step."""
-        return np.arange(first // self.every + 1, (first + steps) // self.every + 1) * (self.every * dt)
+        """Times in ms of these samples."""
+        return self.steps(first, steps) // self.every * (self.every * dt)
 
 
 @final

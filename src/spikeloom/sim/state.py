@@ -10,19 +10,25 @@ import numpy as np
 
 from ..errors import StateError
 from ..kernels.propagate.drive import LEAD
+from .decaying import PREFIX
 from .engine import Engine
 from .groups import PoissonGroup, SpikeSource
 
 Arrays = dict[str, np.ndarray]
+_LAST_BITS = ("exact/", PREFIX)  # which a state may have or not
 
 
 def arrays_of(engine: Engine) -> Arrays:
-    """Everything that changes while the network runs: states, what is under way, what edges remember. No copies."""
+    """Everything that changes while the network runs: states, what is under way, what edges remember.
+
+    No copies, but of states that are in units that decay with them.
+    """
     engine.home()
     found: Arrays = dict(engine.exact)
     for name, built in engine.populations.items():
         found |= {f"population/{name}/{state}": values for state, values in built.states.items()}
         found |= {f"arriving/{name}/{port}": rows for port, rows in built.rings.items()}
+    found |= engine.decaying.arrays(engine.step)
     for name, recent in engine.recent.items():
         found[f"recent/{name}/counts"] = np.array([len(neurons) for neurons in recent], np.int64)
         found[f"recent/{name}/neurons"] = np.concatenate(recent)
@@ -40,9 +46,10 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
     """Put the arrays of :func:`arrays_of` back. Raises StateError, and changes nothing, where they do not fit."""
     mine = arrays_of(engine)
     changing = {n for n in mine if n.startswith("recent/")}
-    exact = {n: values for n, values in given.items() if n.startswith("exact/")}
-    mine, given = ({n: v for n, v in found.items() if not n.startswith("exact/")} for found in (mine, given))
+    exact = {n: values for n, values in given.items() if n.startswith(_LAST_BITS)}
+    mine, given = ({n: v for n, v in found.items() if not n.startswith(_LAST_BITS)} for found in (mine, given))
     wrong = sorted(set(mine) ^ set(given))
+    wrong += engine.decaying.misfits(exact)
     wrong += [n for n in mine if n in given and n not in changing and mine[n].shape != given[n].shape]
     wrong += [n for n in mine if n in given and mine[n].dtype != given[n].dtype]
     for name in engine.recent:
@@ -54,8 +61,9 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
     if wrong:
         mend = "Build the network as it was built when the state was saved."
         raise StateError("the state of another network", got=", ".join(wrong[:5]), mend=mend)
-    for name, values in mine.items():
-        if not name.startswith("recent/"):
+    engine.decaying.keep(False, engine.step)
+    for name, values in arrays_of(engine).items():
+        if name in given and not name.startswith("recent/"):
             values[...] = given[name]
     for name in engine.recent:
         counts, neurons = given[f"recent/{name}/counts"], given[f"recent/{name}/neurons"]
@@ -63,7 +71,8 @@ def restore(engine: Engine, step: int, given: Mapping[str, np.ndarray]) -> None:
         if name in engine.ahead:
             engine.ahead[name] = _in_slots(given[f"recent/{name}/ahead"], counts, step, len(engine.ahead[name]))
     engine.step = step
-    engine.come_home(exact)
+    engine.come_home({n: values for n, values in exact.items() if not n.startswith(PREFIX)})
+    engine.decaying.restore(exact)
 
 
 def _listed(counts: np.ndarray, neurons: np.ndarray, engine: Engine, name: str) -> bool:

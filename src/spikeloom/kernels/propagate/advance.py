@@ -14,6 +14,7 @@ from ...lang.graph import Graph
 from ..cache import load
 from ..program import NEXT, SHOWN, SPIKE, STATE
 from ..scan.plan import forward_plan
+from .decays import EVERY, Decay, in_units, unit_of
 from .naps import Nap, Sleepers
 from .stepping import Stepping
 
@@ -53,8 +54,8 @@ class Lists:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stepped:
-    """A population before its next step: arrays by the step's names, its spike lists (None: it never fires), and who
-    naps (None: every neuron is asked)."""
+    """A population before its next step: arrays by the step's names, its spike lists (None: it never fires), who naps
+    (None: every neuron is asked), and states in units that decay with them."""
 
     text: str
     states: dict[str, np.ndarray]
@@ -63,6 +64,7 @@ class Stepped:
     shown: dict[str, np.ndarray]
     lists: Lists | None
     sleepers: Sleepers | None = None
+    decays: dict[str, Decay] = dataclasses.field(default_factory=dict[str, Decay])
 
     @property
     def size(self) -> int:
@@ -75,12 +77,12 @@ def advance_task(population: Stepped, label: str, strict: bool = False) -> tuple
     kinds = tuple((n, "taken" if a.taken else "read") for n, a in p.arrivals.items())
     single = tuple(n for n, c in p.constants.items() if c.size == 1)
     precision = "f32" if next(iter(p.states.values())).dtype == np.float32 else "f64"
-    shape = Shape(p.text, kinds, single, tuple(p.shown), precision, strict, _positive(p.constants))
+    shape = Shape(p.text, kinds, single, tuple(p.shown), precision, strict, _positive(p.constants), tuple(p.decays))
     parts = 0 if p.lists is None else p.lists.counts.shape[1]
     head = [p.size, parts, 0, 0, 0, 0, 0, 0]
     if p.lists is not None:
         head[2:5] = p.lists.slots, p.lists.neurons.ctypes.data, p.lists.counts.ctypes.data
-    arrays = [*p.states.values(), *p.constants.values(), *p.shown.values()]
+    arrays = [*p.states.values(), *p.constants.values(), *p.shown.values(), *(d.units for d in p.decays.values())]
     if p.sleepers is not None:
         head[5] = p.sleepers.first
         arrays += p.sleepers.arrays
@@ -101,35 +103,36 @@ def _address(text: str) -> int:
 
 def naps(text: str, shown: tuple[str, ...], constants: dict[str, np.ndarray], strict: bool) -> Nap | None:
     """How neurons of a step nap, if they do."""
-    return _stepping(text, shown, _positive(constants), strict, True)[1].nap
-
-
-@functools.lru_cache(maxsize=256)
-def _stepping(
-    text: str, shown: tuple[str, ...], positive: frozenset[str], strict: bool, napping: bool
-) -> tuple[Graph, Stepping]:  # fmt: skip
-    graph = forward_plan(text, tuple(n.removeprefix(SHOWN) for n in shown)).forward
-    return graph, Stepping.of(graph, positive, strict, napping)
+    return _stepping(Shape(text, shown=shown, strict=strict, positive=_positive(constants)), True)[1].nap
 
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
     """What the text of a task depends on. ``arrivals`` are (stream, "taken" or "read"); ``single`` the constants of one
-    number, ``positive`` those that are above 0."""
+    number, ``positive`` those that are above 0; ``decays`` are the states in units that decay."""
 
     text: str
-    arrivals: tuple[tuple[str, str], ...]
-    single: tuple[str, ...]
-    shown: tuple[str, ...]
-    precision: str
+    arrivals: tuple[tuple[str, str], ...] = ()
+    single: tuple[str, ...] = ()
+    shown: tuple[str, ...] = ()
+    precision: str = "f32"
     strict: bool = False
     positive: frozenset[str] = frozenset()
+    decays: tuple[str, ...] = ()
+
+
+@functools.lru_cache(maxsize=256)
+def _stepping(shape: Shape, napping: bool) -> tuple[Graph, Stepping]:
+    graph = forward_plan(shape.text, tuple(n.removeprefix(SHOWN) for n in shape.shown)).forward
+    kept = {n: e for n, e in graph.outputs.items() if n not in {NEXT + d.removeprefix(STATE) for d in shape.decays}}
+    scaled = dict(zip(kept, in_units(list(kept.values()), shape.decays), strict=True))
+    return graph, Stepping.of(scaled, shape.positive, shape.strict, napping)
 
 
 @functools.lru_cache(maxsize=256)
 def advance_source(shape: Shape, label: str, napping: bool = False) -> str:
     """The module of one task."""
-    graph, stepped = _stepping(shape.text, shape.shown, shape.positive, shape.strict, napping)
+    graph, stepped = _stepping(shape, napping)
     states = [n for n in Graph.parse(shape.text).inputs if n.startswith(STATE)]
     constants = [n for n in graph.inputs if n.startswith("c") and n[1:].isdigit()]
     each = [n for n in (*states, *(n for n, _ in shape.arrivals)) if n in graph.inputs]
@@ -141,10 +144,11 @@ def advance_source(shape: Shape, label: str, napping: bool = False) -> str:
     cleared = [f"{identifier(n)}_all[m] = {shape.precision}(0.0)" for n, kind in shape.arrivals if kind == "taken"]
     body[-1:-1] = cleared  # before what is returned
     kind = {"f32": "float32", "f64": "float64"}[shape.precision]
-    arrays, received = (*states, *constants, *shape.shown), tuple(n for n, _ in shape.arrivals)
-    singles = tuple(n for n in constants if n in shape.single)
+    units, received = tuple(map(unit_of, shape.decays)), tuple(n for n, _ in shape.arrivals)
+    arrays = (*states, *constants, *shape.shown, *units)
+    singles = (*(n for n in constants if n in shape.single), *units)
     imports = lanes_imports(stepped.everything, shape.precision)
-    module = _Module(label, kind, arrays, received, singles, SPIKE in graph.outputs, stepped.nap)
+    module = _Module(label, kind, arrays, received, singles, SPIKE in graph.outputs, stepped.nap, shape.decays)
     return "\n".join(module.lines(imports, body, shape.strict))
 
 
@@ -159,6 +163,7 @@ class _Module:
     singles: tuple[str, ...]
     fires: bool
     nap: Nap | None
+    decays: tuple[str, ...]
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -170,6 +175,8 @@ class _Module:
         each = ", ".join(f"{identifier(n)}_all" for n in rows if n not in self.singles)
         sleep = [] if self.nap is None else ["now", "until"]
         lists = ["listed"] if self.nap is None else ["listed", "now", "places", "ring"]
+        lists += ["place"] if self.decays else []
+        units = tuple(map(unit_of, self.decays))
         given = ", ".join(["m", each, *map(identifier, self.singles), *sleep])
         listing = [] if not self.fires else _LISTING if self.nap is None else _napping(self.nap)
         return [
@@ -191,7 +198,7 @@ class _Module:
             "",
             "@numba.njit(**HOW)",  # without a signature it is compiled only where the task is not in the cache
             f"def advance(begin, end, {', '.join(lists)}, {everything}):",
-            *(f"    {identifier(n)} = {identifier(n)}_all[0]" for n in self.singles),
+            *(f"    {identifier(n)} = {identifier(n)}_all[{'place' if n in units else 0}]" for n in self.singles),
             *([] if self.nap is None else _waking(self.nap)),
             f"    count, whole = 0, end - (end - begin) % {_LANES}",
             f"    for m in range(begin, whole, {_LANES}):",
@@ -201,6 +208,7 @@ class _Module:
             f"        word = step_1({given})",
             *listing,
             *([] if self.nap is None else ["    places[0], places[1] = first, asleep"]),
+            *_renewed(self.decays),
             "    return count",
             "",
             f"@numba.cfunc(void(int64, int64, int64, int64, CPointer(int64)), **options(strict={strict}))",
@@ -208,6 +216,7 @@ class _Module:
             "    width, slot = table[0], 0",
             *(["    slot = step % table[2]"] if self.fires else []),
             "    listed = pointer(table[3] + 4 * (slot * width + begin), int32)" if self.fires else "    listed = 0",
+            *([f"    place = step % {EVERY}"] if self.decays else []),
             *self._unpacked(),
             f"    count = advance(begin, end, {', '.join(lists)}, {everything})",
             *(["    pointer(table[4], int64)[8 * (slot * table[1] + part)] = count"] if self.fires else []),
@@ -229,6 +238,15 @@ class _Module:
             lines.append(f"    {identifier(n)}_all = pointer(table[{at}] + {size} * {row}, {self.kind})")
             at += 3
         return lines
+
+
+def _renewed(decays: Sequence[str]) -> list[str]:
+    """States come back to their own units before the next ones begin."""
+    if not decays:
+        return []
+    rows = [(f"{identifier(n)}_all", f"{identifier(unit_of(n))}_all") for n in decays]
+    again = [f"            {row}[m] *= {unit}[{EVERY}]" for row, unit in rows]
+    return [f"    if place == {EVERY - 1}:", "        for m in range(begin, end):", *again]
 
 
 _LISTING = [

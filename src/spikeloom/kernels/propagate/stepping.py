@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ...lang.analysis import replace
 from ...lang.canonical import canonical
 from ...lang.dialects.dialect import Dialect
 from ...lang.emit import identifier, statements
 from ...lang.expr import Expr, lift, rebuilt, symbol, topological
-from ...lang.graph import Graph
 from ...lang.idioms import contracted, fused
 from ..program import NEXT, SPIKE, STATE
 from .naps import Nap, nap_of, without
@@ -31,9 +30,9 @@ class Stepping:
     nap: Nap | None = None
 
     @classmethod
-    def of(cls, graph: Graph, positive: frozenset[str], strict: bool, napping: bool) -> Stepping:
+    def of(cls, given: Mapping[str, Expr], positive: frozenset[str], strict: bool, napping: bool) -> Stepping:
         """Of a step whose outputs are next states, what is shown, and spikes; ``napping`` where neurons may nap."""
-        names, found = list(graph.outputs), fused(list(graph.outputs.values()))
+        names, found = list(given), fused(list(given.values()))
         asked = [Expr("gt", (found[names.index(SPIKE)], lift(0.0)))] if SPIKE in names else []
         found = canonical(decided(compared([*found, *asked], positive)))
         # Before the quiet ones are made of it: what is fused then does not hang on whether a neighbour fired, or naps.
