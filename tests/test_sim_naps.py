@@ -158,7 +158,7 @@ def test_who_naps_is_no_number():
     net = network("exponential")
     nap = net._built().populations["cells"].nap((), True)
     assert nap is not None
-    sleepers = Sleepers(nap, states, np.array([0, 4, 6]), 10)
+    sleepers = Sleepers(nap, states, np.array([1, 2, 4, 5]), np.array([0, 4, 6]), 10)
     assert np.isnan(states["s.v"]).tolist() == [False, True, True, False, True, True]
     assert (sleepers.ring[:2].tolist(), sleepers.ring[4:].tolist()) == ([2, 1], [5, 4])
     assert sleepers.places[:, :2].tolist() == [[0, 2], [0, 2]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -93,11 +94,22 @@ class BuiltPopulation:
         """Where the weights of a port are added, [slots, N]."""
         return self.states[STATE + self.added[port]][None] if port in self.added else self.rings[port]
 
+    @functools.cached_property
+    def positive(self) -> frozenset[str]:
+        """Constants that are above 0 for every neuron."""
+        return frozenset(n for n, c in self.constants.items() if (c > 0.0).all())
+
+    @functools.cached_property
+    def rest(self) -> int:
+        """For how many steps at least there is no spike of a neuron after one."""
+        nap = self.nap((), strict=True)
+        return 0 if nap is None else int(self.constants[nap.steps].min())
+
     def nap(self, shown: tuple[str, ...], strict: bool) -> Nap | None:
         """How neurons nap after their spikes, if they do and kernels show no more than the states ``shown``."""
         if not self.program.fires or self.located is not None:
             return None
-        return naps(self.text, shown, self.constants, strict)
+        return naps(self.text, shown, self.positive, strict)
 
 
 def wires(projection: Projection, dtype: np.dtype[Any]) -> Wires:

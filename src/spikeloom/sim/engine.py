@@ -72,9 +72,13 @@ class Engine:
 
     def most_steps(self) -> int:
         """How many steps a chunk may have."""
-        widest = max(g.size for g in self.parts.groups)
-        changing = any(i.function is not None for i in self.parts.injections)
-        return max(1, min(_LOGGED // widest, _ROWS // widest if changing else 1 << 20, 1 << 20))
+        groups, changing = self.parts.groups, any(i.function is not None for i in self.parts.injections)
+        logged = min(_LOGGED * (1 + self.rest(g)) // g.size for g in groups)
+        return max(1, min(logged, min(_ROWS // g.size for g in groups) if changing else 1 << 20, 1 << 20))
+
+    def rest(self, group: Group) -> int:
+        """For how many steps at least there is no spike of a neuron after one."""
+        return self.populations[group.name].rest if group.name in self.populations else 0
 
     def run(self, steps: int, threads: int, recorders: list[Recorder | EdgeRecorder]) -> Chunk:
         """Move on by ``steps`` steps, at most :meth:`most_steps`, on ``threads`` threads."""
@@ -209,8 +213,10 @@ class _Run:
             seen = {STATE + state for owner, state in looked_at if owner is built.population}
             shown = tuple(SHOWN + state for owner, state in self._shown if owner == name)
             nap = built.nap(shown, self._strict)
-            if nap is not None and not seen & nap.states and nap.possible(built.states, built.constants, self.steps):
-                found[name] = Sleepers(nap, built.states, self.bounds[name], self.first)
+            if nap is None or seen & nap.states:
+                continue
+            sleepers = Sleepers.of(nap, built.states, built.constants, self.bounds[name], self.first)
+            found |= {} if sleepers is None else {name: sleepers}
         return found
 
     def _wake(self, steps: int) -> None:
@@ -235,7 +241,8 @@ class _Run:
 
     def _log(self, group: Group) -> SpikeLog:
         recent, ahead = self.engine.recent[group.name], self.engine.ahead.get(group.name)
-        room = functools.partial(self.engine.room, group.name, self.steps * group.size)
+        most = -(-self.steps // (1 + self.engine.rest(group)))
+        room = functools.partial(self.engine.room, group.name, most * group.size)
         stamps = None if ahead is None else room(np.float64)
         return SpikeLog(recent, ahead, self.bounds[group.name], self.first, self.steps, room(np.int32), stamps)
 
@@ -343,7 +350,9 @@ class _Run:
         lists = self.lists[name] if built.program.fires else None
         sleepers = self.sleepers.get(name)
         decays = self.engine.decaying.of(built.population)
-        stepped = Stepped(built.text, built.states, built.constants, arrivals, shown, lists, sleepers, decays)
+        stepped = Stepped(
+            built.text, built.states, built.constants, built.positive, arrivals, shown, lists, sleepers, decays
+        )
         label = type(built.population.given_model).__name__
         found = advance_task(stepped, label, self._strict)
         return Task(*found, self.bounds[name], reference.advance(stepped), receives=False)

@@ -11,12 +11,13 @@ from ..kernels.memory import aligned
 from ..kernels.propagate import reference, sources, times
 from ..kernels.propagate.advance import Lists
 from ..kernels.propagate.drive import Task, own_task
+from ..kernels.propagate.merge import merged
 
 
 class SpikeLog:
     """``lists`` begin with the spikes of ``recent`` steps, and of each how long ``ahead`` it was; parts of the group
-    are between ``bounds``. All of the ``steps`` from ``first`` on go to ``log`` [steps * N], and their times to
-    ``stamps``, where they have some."""
+    are between ``bounds``. All of the ``steps`` from ``first`` on go to ``log`` [most * N], of each neuron at most
+    ``most``, and their times to ``stamps``, where they have some."""
 
     def __init__(
         self, recent: Sequence[np.ndarray], ahead: Sequence[np.ndarray] | None, bounds: np.ndarray,
@@ -56,13 +57,12 @@ class SpikeLog:
 
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Step and neuron of every spike in order, and how long before the end of its step it was (None: at it)."""
-        steps, order = np.repeat(np.arange(self.first, self.first + self.steps), self._made.sum(1)), in_turn(self._made)
-        ahead = None if self._stamps is None else self._joined(self._stamps, self._stamped)[order]
-        return steps, self._joined(self._log, self._cursors)[order], ahead
-
-    def _joined(self, log: np.ndarray, cursors: np.ndarray) -> np.ndarray:
-        begins = self.bounds[:-1] * self.steps
-        return np.concatenate([log[b : b + c] for b, c in zip(begins, cursors[:, 0], strict=True)])
+        begins = self.bounds[:-1] * (len(self._log) // int(self.bounds[-1]))
+        steps, neurons = merged(self._log, begins, self._made.T, self.first)
+        if self._stamps is None:
+            return steps, neurons, None
+        pieces = [self._stamps[b : b + c] for b, c in zip(begins, self._stamped[:, 0], strict=True)]
+        return steps, neurons, np.concatenate(pieces)[in_turn(self._made)]
 
 
 def in_turn(made: np.ndarray) -> np.ndarray | slice:

@@ -54,12 +54,13 @@ class Lists:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stepped:
-    """A population before its next step: arrays by the step's names, its spike lists (None: it never fires), who naps
-    (None: every neuron is asked), and states in units that decay with them."""
+    """A population before its next step: arrays by the step's names, the constants that are ``positive``, its spike
+    lists (None: it never fires), who naps (None: every neuron is asked), and states in units that decay with them."""
 
     text: str
     states: dict[str, np.ndarray]
     constants: dict[str, np.ndarray]
+    positive: frozenset[str]
     arrivals: dict[str, Arrival]
     shown: dict[str, np.ndarray]
     lists: Lists | None
@@ -77,7 +78,7 @@ def advance_task(population: Stepped, label: str, strict: bool = False) -> tuple
     kinds = tuple((n, "taken" if a.taken else "read") for n, a in p.arrivals.items())
     single = tuple(n for n, c in p.constants.items() if c.size == 1)
     precision = "f32" if next(iter(p.states.values())).dtype == np.float32 else "f64"
-    shape = Shape(p.text, kinds, single, tuple(p.shown), precision, strict, _positive(p.constants), tuple(p.decays))
+    shape = Shape(p.text, kinds, single, tuple(p.shown), precision, strict, p.positive, tuple(p.decays))
     parts = 0 if p.lists is None else p.lists.counts.shape[1]
     head = [p.size, parts, 0, 0, 0, 0, 0, 0]
     if p.lists is not None:
@@ -92,18 +93,14 @@ def advance_task(population: Stepped, label: str, strict: bool = False) -> tuple
     return _address(advance_source(shape, label, p.sleepers is not None)), np.array([*head, *entries], np.int64)
 
 
-def _positive(constants: dict[str, np.ndarray]) -> frozenset[str]:
-    return frozenset(n for n, c in constants.items() if (c > 0.0).all())
-
-
 @functools.lru_cache(maxsize=256)
 def _address(text: str) -> int:
     return load(text).task.address
 
 
-def naps(text: str, shown: tuple[str, ...], constants: dict[str, np.ndarray], strict: bool) -> Nap | None:
+def naps(text: str, shown: tuple[str, ...], positive: frozenset[str], strict: bool) -> Nap | None:
     """How neurons of a step nap, if they do."""
-    return _stepping(Shape(text, shown=shown, strict=strict, positive=_positive(constants)), True)[1].nap
+    return _stepping(Shape(text, shown=shown, strict=strict, positive=positive), True)[1].nap
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from .release import Lines, Memory, release_lines
 
 _HEAD = 15
 _TOGETHER = 64  # spikes that are looked up together
-_AHEAD = 3  # spikes from one whose row is asked for to the one that is delivered
+_AHEAD = 6  # spikes from one whose row is asked for to the one that is delivered
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -186,9 +186,11 @@ def _ahead(kind: str) -> list[str]:
         f"for k in range(-{_AHEAD}, taken):",
         f"    if k + {_AHEAD} < taken:",
         f"        soon, past = split[places[k + {_AHEAD}]], split[places[k + {_AHEAD}] + 1]",
-        f"        lines = (past - soon + {line - 1}) // {line}",
-        "        for line in range(lines if lines < 5 else 5):",
-        f"            prefetch(targets, soon + {line} * line)",
+        "        prefetch(targets, soon)",
+        f"        prefetch(targets, soon + {line})",
+        f"        if past - soon > {line}:",
+        f"            prefetch(targets, soon + {2 * line})",
+        f"            prefetch(targets, soon + {3 * line})",
         "    if k < 0:",
         "        continue",
     ]

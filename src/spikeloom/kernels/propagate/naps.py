@@ -20,7 +20,7 @@ from ...lang.expr import Expr, lift, rebuilt, symbol, topological
 from ..memory import aligned
 from ..program import NEXT, STATE
 
-_EXACT = 1 << 22  # steps that are counted exactly in float32, with as many again
+_EXACT = 1 << 22  # steps of a nap: float32 counts them exactly beside those of a chunk, of which there are fewer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +36,6 @@ class Nap:
     def states(self) -> set[str]:
         """What means something else while neurons nap."""
         return {self.timer, *self.held}
-
-    def possible(self, states: dict[str, np.ndarray], constants: dict[str, np.ndarray], steps: int) -> bool:
-        """Whether the numbers are such that neurons wake in the order in which they fell asleep, in whole steps."""
-        timer, length = states[self.timer], constants[self.steps]
-        if length.size != 1 or not 1.0 <= (most := float(length[0])) <= _EXACT or most % 1.0 or steps > _EXACT:
-            return False
-        return bool(((timer >= 0.0) & (timer <= most) & (timer == np.floor(timer))).all())
 
 
 def nap_of(outputs: dict[str, Expr], fired: Expr) -> tuple[Nap, dict[str, Expr], Expr] | None:
@@ -154,20 +147,33 @@ class Sleepers:
     waking; ``places`` [parts, 8] say where they begin, and how many they are.
     """
 
-    def __init__(self, nap: Nap, states: dict[str, np.ndarray], bounds: np.ndarray, first: int) -> None:
+    def __init__(
+        self, nap: Nap, states: dict[str, np.ndarray], asleep: np.ndarray, bounds: np.ndarray, first: int
+    ) -> None:
         self.nap, self.first, self._states = nap, first, states
-        timer = states[nap.timer]
-        self.kept = {n: aligned(timer.shape, timer.dtype) for n in nap.held}
-        self.ring = np.empty(len(timer), np.int32)
-        self.places = aligned((len(bounds) - 1, 8), np.dtype(np.int64))
-        asleep = np.flatnonzero(timer > 0.0)
-        for part, (begin, end) in enumerate(itertools.pairwise(bounds)):
-            mine = asleep[(asleep >= begin) & (asleep < end)]
-            mine = mine[np.argsort(timer[mine], kind="stable")]
-            self.ring[begin : begin + len(mine)], self.places[part, 1] = mine, len(mine)
+        size, dtype = states[nap.timer].shape, states[nap.timer].dtype
+        self.kept = {n: np.empty(size, dtype) for n in nap.held}
+        self.ring, self.places = np.empty(size, np.int32), aligned((len(bounds) - 1, 8), np.dtype(np.int64))
+        for part, (a, b) in enumerate(itertools.pairwise(np.searchsorted(asleep, bounds))):
+            turns = np.argsort(states[nap.timer][asleep[a:b]].astype(np.int32), kind="stable")
+            self.ring[bounds[part] : bounds[part] + b - a], self.places[part, 1] = asleep[a:b][turns], b - a
         for name, kept in self.kept.items():
             kept[asleep] = states[name][asleep]
             states[name][asleep] = np.nan
+
+    @classmethod
+    def of(
+        cls, nap: Nap, states: dict[str, np.ndarray], constants: dict[str, np.ndarray], bounds: np.ndarray, first: int
+    ) -> Sleepers | None:
+        """None where the numbers are such that neurons do not wake in the order in which they fell asleep, or not at
+        the beginning of a step."""
+        timer, length = states[nap.timer], constants[nap.steps]
+        if length.size != 1 or not 1.0 <= (most := float(length[0])) <= _EXACT or most % 1.0:
+            return None
+        asleep = np.flatnonzero(timer)
+        left = timer[asleep]
+        fits = ((left > 0.0) & (left <= most) & (left == np.floor(left))).all()
+        return cls(nap, states, asleep, bounds, first) if fits else None
 
     @property
     def arrays(self) -> list[np.ndarray]:
@@ -177,10 +183,12 @@ class Sleepers:
     def wake(self, steps: int) -> None:
         """After so many ``steps`` from the first: states as they are without lists."""
         timer = self._states[self.nap.timer]
-        asleep = (timer >= steps) & (timer > 0.0)
+        asleep = np.flatnonzero(timer >= max(steps, 1))
         for name, kept in self.kept.items():
             self._states[name][asleep] = kept[asleep]
-        np.maximum(timer - timer.dtype.type(steps), 0.0, out=timer)
+        left = timer[asleep] - timer.dtype.type(steps)
+        timer.fill(0.0)
+        timer[asleep] = left
 
 
 __all__ = ["Nap", "Sleepers", "answered", "nap_of", "without"]

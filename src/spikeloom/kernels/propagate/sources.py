@@ -74,13 +74,14 @@ def given_task(lists: Lists, starts: np.ndarray, neurons: np.ndarray, first: int
 def log_task(
     lists: Lists, log: np.ndarray, cursors: np.ndarray, made: np.ndarray, first: int = 0
 ) -> tuple[int, np.ndarray]:
-    """Copies the spikes of each step: part p's to ``log`` [steps * N] from ``p``'s first neuron times the steps on.
+    """Copies the spikes of each step: to ``log`` [most * N], part p's from ``most`` times its first neuron on, where
+    ``most`` is how often a neuron may fire.
 
     ``cursors`` int64 [parts, 8] counts them, ``made`` int64 [steps, parts] those of each step, a
     part's behind each other.
     """
     arrays = (log.ctypes.data, cursors.ctypes.data, made.ctypes.data)
-    numbers = _table(*_of(lists), *arrays, first, len(made))
+    numbers = _table(*_of(lists), *arrays, first, len(made), len(log) // lists.neurons.shape[1])
     return _address("log", "float64", ""), numbers
 
 
@@ -279,10 +280,10 @@ _SOURCES = {
     counts[8 * (slot * parts + part)] = count
 """,
     "log": """def task(begin, end, step, part, table):
-    slots, width, parts, at, steps = table[2], table[3], table[4], step - table[8], table[9]
+    slots, width, parts, at, steps, most = table[2], table[3], table[4], step - table[8], table[9], table[10]
     slot = step % slots
     listed, counts = pointer(table[0] + 4 * (slot * width + begin), int32), pointer(table[1], int64)
-    log = pointer(table[5] + 4 * steps * begin, int32)
+    log = pointer(table[5] + 4 * most * begin, int32)
     cursors, made = pointer(table[6], int64), pointer(table[7], int64)
     count, done = counts[8 * (slot * parts + part)], cursors[8 * part]
     for k in range(count):

@@ -60,12 +60,12 @@ def stamp_task(lists: Lists, row: np.ndarray) -> tuple[int, np.ndarray]:
 
 
 def log_times_task(lists: Lists, log: np.ndarray, cursors: np.ndarray) -> tuple[int, np.ndarray]:
-    """Copies ``lists.ahead`` of a step's spikes to ``log`` [steps * N], as spikes themselves are logged.
+    """Copies ``lists.ahead`` of a step's spikes to ``log`` [most * N], as spikes themselves are logged.
 
     ``cursors`` int64 [parts, 8] counts them.
     """
-    steps = len(log) // lists.neurons.shape[1]
-    numbers = [*_of(lists), log.ctypes.data, cursors.ctypes.data, steps]
+    most = len(log) // lists.neurons.shape[1]
+    numbers = [*_of(lists), log.ctypes.data, cursors.ctypes.data, most]
     return _address("log_times", "float64"), np.array(numbers, np.int64)
 
 
