@@ -12,10 +12,17 @@ from spikeloom.sim.balance import Balance
 
 
 def test_equal_shares_at_first() -> None:
-    assert Balance(1).bounds(7).tolist() == [0, 7]
-    assert Balance(2).bounds(4000).tolist() == [0, 2000, 4000]
-    assert Balance(3).bounds(10).tolist() == [0, 10, 10, 10]  # whole cache lines
-    assert Balance(7).bounds(100).tolist() == [0, 16, 32, 48, 64, 80, 96, 100]
+    assert Balance(1).bounds(7)[0].tolist() == [0, 7]
+    assert Balance(2).bounds(4000)[0].tolist() == [0, 2000, 4000]
+    assert Balance(3).bounds(10)[0].tolist() == [0, 10, 10, 10]  # whole cache lines
+    assert Balance(7).bounds(100)[0].tolist() == [0, 16, 32, 48, 64, 80, 96, 100]
+
+
+def test_threads_share_as_few_groups_as_can_be() -> None:
+    bounds = [b.tolist() for b in Balance(3).bounds(1600, 3200, 3200, 1600)]
+    assert bounds == [[0, 1600, 1600, 1600], [0, 1600, 3200, 3200], [0, 0, 1600, 3200], [0, 0, 0, 1600]]
+    dear = [b.tolist() for b in Balance(2).bounds(100, 4000, costs=[40.0, 1.0])]
+    assert dear == [[0, 100, 100], [0, 0, 4000]]
 
 
 @pytest.mark.parametrize("size", [1, 15, 17, 1000, 99_999])
@@ -23,7 +30,7 @@ def test_bounds_cover_everything_in_whole_lines(size: int) -> None:
     balance, generator = Balance(5), np.random.default_rng(size)
     for _ in range(20):
         balance.note(1.0, generator.uniform(0.0, 0.9, 5))
-        bounds = balance.bounds(size)
+        (bounds,) = balance.bounds(size)
         assert (bounds[0], bounds[-1]) == (0, size)
         assert (np.diff(bounds) >= 0).all()
         assert all(b % 16 == 0 or b == size for b in bounds)
@@ -33,15 +40,15 @@ def told(balance: Balance, waited: list[float], preparing: float = 0.0) -> list[
     """Bounds after the same news often enough."""
     for k in range(5):
         balance.note(1.0, np.array(waited), preparing if k == 0 else 0.001)
-    return balance.bounds(32_000).tolist()
+    return balance.bounds(32_000)[0].tolist()
 
 
 def test_threads_of_unequal_speed_are_through_at_the_same_time() -> None:
     balance, speeds = Balance(3), np.array([1.0, 2.0, 1.5])
     for _ in range(15):
-        needed = np.diff(balance.bounds(90_000)) / speeds
+        needed = np.diff(balance.bounds(90_000)[0]) / speeds
         balance.note(needed.max(), needed.max() - needed)
-    needed = np.diff(balance.bounds(90_000)) / speeds
+    needed = np.diff(balance.bounds(90_000)[0]) / speeds
     assert needed.max() / needed.min() < 1.01
 
 
@@ -54,10 +61,10 @@ def test_what_is_over_at_once_changes_nothing() -> None:
     balance = Balance(2)
     for waited in (0.6, 0.5, 0.0, 0.01, 0.0):
         balance.note(1.0, np.array([0.0, waited]))
-    assert balance.bounds(32_000).tolist() == [0, 16_000, 32_000]
+    assert balance.bounds(32_000)[0].tolist() == [0, 16_000, 32_000]
     for _ in range(4):
         balance.note(0.01, np.array([0.0, 0.5]))  # 40 ms
-    assert balance.bounds(32_000).tolist() == [0, 16_000, 32_000]
+    assert balance.bounds(32_000)[0].tolist() == [0, 16_000, 32_000]
 
 
 def test_rows_are_not_cut_anew_all_the_time() -> None:
@@ -65,7 +72,7 @@ def test_rows_are_not_cut_anew_all_the_time() -> None:
     changed = told(balance, [0.5, 0.0])
     assert told(balance, [0.0, 0.5], preparing=0.3) == changed  # cutting took 0.3 s, so this stays for 6 s
     balance.note(1.0, np.array([0.0, 0.5]), 0.001)
-    assert balance.bounds(32_000).tolist() != changed
+    assert balance.bounds(32_000)[0].tolist() != changed
 
 
 def network(dtype: Any) -> sl.sim.Network:
@@ -92,7 +99,7 @@ def test_spikes_do_not_depend_on_shares(dtype: str, monkeypatch: pytest.MonkeyPa
         waited = generator.uniform(0.0, 0.7, len(waited))
         for _ in range(5):
             real(self, 1.0, waited)
-        seen.add(tuple(self.bounds(400)))
+        seen.add(tuple(self.bounds(400)[0]))
 
     monkeypatch.setattr(Balance, "note", noted)
     net = network(dtype)

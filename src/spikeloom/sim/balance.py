@@ -1,7 +1,8 @@
-"""How much of every population each thread takes: as much as it gets through while the others do theirs."""
+"""How many neurons each thread takes: as many as it gets through while the others do theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import final
 
 import numpy as np
@@ -21,11 +22,11 @@ class Balance:
     the slowest.
 
     >>> balance = Balance(2)
-    >>> balance.bounds(1000).tolist()
+    >>> balance.bounds(1000)[0].tolist()
     [0, 512, 1000]
     >>> for _ in range(5):
     ...     balance.note(0.1, np.array([0.05, 0.0]))  # the first was through with its half in half of the time
-    >>> balance.bounds(1000).tolist()
+    >>> balance.bounds(1000)[0].tolist()
     [0, 672, 1000]
     """
 
@@ -40,12 +41,25 @@ class Balance:
         """How many there are."""
         return len(self._shares)
 
-    def bounds(self, size: int) -> np.ndarray:
-        """Which neurons of ``size`` each thread has, [threads + 1]."""
-        ends = np.cumsum(self._shares) * size
-        found = np.zeros(len(ends) + 1, np.int64)
-        found[1:] = np.minimum(-(-(ends - 1e-6) // _ALIGN) * _ALIGN, size)
-        found[-1] = size
+    def bounds(self, *sizes: int, costs: Sequence[float] = ()) -> list[np.ndarray]:
+        """Which neurons of groups of such ``sizes`` each thread has, [threads + 1] of each group.
+
+        Threads take groups one after the other, and share those on which their shares meet: what a spike costs for a
+        group, however few its targets are there, the fewest threads pay. ``costs`` are what one neuron of each takes
+        (default: all the same).
+
+        >>> [b.tolist() for b in Balance(2).bounds(6400, 1600, 2000)], [b.tolist() for b in Balance(2).bounds(10, 10)]
+        ([[0, 5008, 6400], [0, 0, 1600], [0, 0, 2000]], [[0, 10, 10], [0, 0, 10]])
+        """
+        weights = np.array([size * cost for size, cost in zip(sizes, costs or [1.0] * len(sizes), strict=True)])
+        ends, starts = np.cumsum(self._shares) * weights.sum(), np.cumsum(weights) - weights
+        found: list[np.ndarray] = []
+        for size, weight, start in zip(sizes, weights, starts, strict=True):
+            own = np.clip((ends - start) / weight, 0.0, 1.0) * size
+            bounds = np.zeros(len(ends) + 1, np.int64)
+            bounds[1:] = np.minimum(-(-(own - 1e-6) // _ALIGN) * _ALIGN, size)
+            bounds[-1] = size
+            found.append(bounds)
         return found
 
     def note(self, seconds: float, waited: np.ndarray, preparing: float = 0.0) -> None:

@@ -32,6 +32,7 @@ from .recorders import EdgeRecorder, Recorder
 from .spike_log import SpikeLog
 
 _ROWS = 1 << 22  # numbers that a chunk may take for a current that changes
+_DRAWN = 20.0  # operations for a random number
 _LOGGED = 1 << 27  # spikes that a chunk has room for, of addresses: memory is taken where spikes are written
 
 
@@ -79,6 +80,12 @@ class Engine:
     def rest(self, group: Group) -> int:
         """For how many steps at least there is no spike of a neuron after one."""
         return self.populations[group.name].rest if group.name in self.populations else 0
+
+    def cost(self, group: Group) -> float:
+        """About how many operations a step of a neuron is; what a spike costs, only a run can tell."""
+        if isinstance(group, SpikeSource):
+            return 0.1
+        return 1.0 + (self.populations[group.name].text.count("\n") if group.name in self.populations else _DRAWN)
 
     def run(self, steps: int, threads: int, recorders: list[Recorder | EdgeRecorder]) -> Chunk:
         """Move on by ``steps`` steps, at most :meth:`most_steps`, on ``threads`` threads."""
@@ -183,7 +190,9 @@ class _Run:
         self._strict = choose("cpu").strict
         self._drawn: dict[str, dict[str, np.ndarray]] = {name: {} for name in engine.populations}
         self._held = {n: engine.parts.held(b.population, self.first, steps) for n, b in engine.populations.items()}
-        self.bounds = {g.name: balance.bounds(g.size) for g in engine.parts.groups}
+        groups = engine.parts.groups
+        bounds = balance.bounds(*(g.size for g in groups), costs=[engine.cost(g) for g in groups])
+        self.bounds = dict(zip((g.name for g in groups), bounds, strict=True))
         self._logs = {g.name: self._log(g) for g in engine.parts.groups}
         self.lists = {name: log.lists for name, log in self._logs.items()}
         self._samples = [r.room(self.first, steps, engine.parts.dtype) for r in recorders]

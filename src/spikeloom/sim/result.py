@@ -138,12 +138,9 @@ def gathered(
     begin, end = (step * dt for step in span)
     spikes: dict[str, SpikeTrains] = {}
     for group in engine.parts.groups:
-        steps = [np.empty(0, np.int64), *(c.spikes[group.name][0] for c in chunks)]
-        neurons = [np.empty(0, np.int32), *(c.spikes[group.name][1] for c in chunks)]
-        joined = np.concatenate(steps), np.concatenate(neurons)
-        timed = group.name in engine.ahead
-        ahead = np.concatenate([np.empty(0), *(c.ahead[group.name] for c in chunks)]) if timed else None
-        spikes[group.name] = SpikeTrains.from_steps(*joined, dt, group.size, begin, end, ahead)
+        ahead = [c.ahead[group.name] for c in chunks] if group.name in engine.ahead else None
+        given = [c.spikes[group.name] for c in chunks], ahead, dt, group.size, begin, end
+        spikes[group.name] = _trains(*given)
     states: dict[str, dict[str, Recorded]] = {}
     for k, r in enumerate(recorders):
         values = [np.empty((0, len(r.neurons)), engine.parts.dtype), *(c.samples[k] for c in chunks)]
@@ -157,6 +154,22 @@ def gathered(
         found[name] = _together(found[name], recorded) if name in found else recorded
     synapses = sum(len(w.targets) for w in engine.wires.values())
     return Result(spikes, states, begin, end, dt, complete, wall_time, synapses)
+
+
+def _trains(
+    pieces: Sequence[tuple[np.ndarray, np.ndarray]], ahead: Sequence[np.ndarray] | None, dt: float, size: int,
+    begin: float, end: float,
+) -> SpikeTrains:  # fmt: skip
+    """Steps and neurons of a group as they came; a piece after the other, as many of them need much new memory."""
+    neurons = np.concatenate([np.empty(0, np.int32), *(neurons for _, neurons in pieces)])
+    if ahead is not None:
+        steps = np.concatenate([np.empty(0, np.int64), *(steps for steps, _ in pieces)])
+        return SpikeTrains.from_steps(steps, neurons, dt, size, begin, end, np.concatenate([np.empty(0), *ahead]))
+    times, at = np.empty(len(neurons)), 0
+    for steps, _ in pieces:
+        mine, at = times[at : at + len(steps)], at + len(steps)
+        np.multiply(steps + 1, dt, out=mine)
+    return SpikeTrains(times, neurons, size, begin, end)
 
 
 def _together(one: Recorded, other: Recorded) -> Recorded:

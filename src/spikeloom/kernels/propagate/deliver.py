@@ -161,8 +161,9 @@ def deliver_source(
 # answers later than a short row takes.
 _TAKEN = [
     "left = 0",
-    "for other in range(parts):",
-    "    left += counts[8 * (slot * parts + other)]",
+    "if begin < end:  # else none of the targets are this thread's",
+    "    for other in range(parts):",
+    "        left += counts[8 * (slot * parts + other)]",
     f"places = scratch({_TOGETHER}, int64)",
     "other, at, last = -1, 0, 0",
     "while left > 0:",
