@@ -72,7 +72,7 @@ class Stepping:
         lines = [*statements(wanted | {"fired": self.fired}, dialect), *stores(always, "quiet"), "word = bits(fired)"]
         if either:
             some = [*self._napping(), *statements(computed(either, "new", self.outputs), dialect)]
-            some += stores([n for n in either if n not in held], "new") + self._asleep(rows)
+            some += stores([n for n in either if n not in held], "new") + self._asleep()
             lines.append("with either(word) as (some, none):")
             for block, inside in (("some", some), ("none", stores(either, "quiet"))):
                 lines += [f"    with {block}:", *(f"        {line}" for line in inside)]
@@ -84,7 +84,7 @@ class Stepping:
         timer = f"{identifier(self.nap.timer)}_all[m]"
         return [f"naps = {timer} > now", f"{_FIRED} = fired & ~naps", f"naps = naps | {_FIRED}"]
 
-    def _asleep(self, rows: dict[str, str]) -> list[str]:
+    def _asleep(self) -> list[str]:
         """Who fired falls asleep, for a time, with the value that it wakes with."""
         if self.nap is None:
             return []
