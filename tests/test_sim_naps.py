@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import spikeloom as sl
+from spikeloom.errors import ParameterError
 from spikeloom.kernels.propagate.naps import Sleepers
 from spikeloom.sim.state import arrays_of
 
@@ -122,9 +123,9 @@ def test_near_the_reference():
 @pytest.mark.parametrize(
     ("given", "naps"),
     [
-        ({"remaining": 7.0}, True),
-        ({"remaining": 7.5}, False),  # as long as half a step
-        ({"remaining": 40.0}, False),  # longer than after a spike
+        ({"remaining": 0.7}, True),
+        ({"remaining": 0.75}, True),  # rounded up
+        ({"remaining": 4.0}, False),  # longer than after a spike
         ({"t_ref": np.linspace(1.0, 3.0, SIZE)}, False),  # who falls asleep first may wake last
     ],
 )
@@ -164,3 +165,13 @@ def test_who_naps_is_no_number():
     assert sleepers.places[:, :2].tolist() == [[0, 2], [0, 2]]
     sleepers.wake(0)
     assert states["s.v"].tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_times_that_are_left_are_in_ms():
+    net = network("exponential", remaining=0.75)
+    net.record(net.groups["cells"], "remaining", neurons=[0])
+    recorded = net.run(1.0).states["cells"]["remaining"]
+    assert str(recorded.unit) == "ms"
+    np.testing.assert_allclose(recorded.values[:, 0], np.maximum(0.7 - 0.1 * np.arange(10), 0.0), atol=1e-6)
+    with pytest.raises(ParameterError, match="times that are left"):
+        network("exponential", remaining=-0.1)

@@ -18,7 +18,7 @@ Numbers = Mapping[str, Any]
 Fire = Callable[[Any], Any]
 
 # t_ref = 1.1 at dt = 0.1 is 11.000000000000002 steps in floating point and 11 in everybody's mind.
-_WHOLE_STEP_TOLERANCE = 1e-6
+WHOLE_STEP_TOLERANCE = 1e-6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +66,7 @@ def step_function(
         after = dict(new)
         for name, value in model.reset(Values(**new, **drawn)).items():
             if model.states[name].timer:
-                after[name] = m.select(quiet, m.detach(m.ceil(value / dt - _WHOLE_STEP_TOLERANCE)), new[name])
+                after[name] = m.select(quiet, m.detach(m.ceil(value / dt - WHOLE_STEP_TOLERANCE)), new[name])
             else:
                 after[name] = m.select(gate, value, new[name])
         shown = {name: m.select(quiet, top, after[name]) for name, top in model.peak().items()}

@@ -21,6 +21,7 @@ from ..kernels.propagate.drive import LEAD
 from ..kernels.propagate.naps import Nap
 from ..kernels.propagate.times import interpolated
 from ..kernels.random import key_of
+from ..kernels.step import WHOLE_STEP_TOLERANCE
 from ..lang.analysis import replace
 from ..lang.canonical import canonical
 from ..lang.expr import symbol, topological
@@ -89,6 +90,10 @@ class BuiltPopulation:
     coupled: dict[str, np.ndarray]
     located: LocatedPopulation | None = None
     decays: dict[str, Decay] = dataclasses.field(default_factory=dict[str, Decay])
+
+    def counts(self, state: str) -> bool:
+        """Whether ``state`` is a time that is left, counted in steps."""
+        return self.located is None and self.population.model.states[state].timer
 
     def rows(self, port: str) -> np.ndarray:
         """Where the weights of a port are added, [slots, N]."""
@@ -208,6 +213,8 @@ def _initial(parts: Parts, population: Population, model: NeuronModel) -> dict[s
         if isinstance(value, Distribution):
             value = value.draw(key_of(parts.seed, f"{population.name}/initial {name}"), population.size)
         numbers = np.broadcast_to(np.asarray(value, np.float64), (population.size,))
+        if model.states[name].timer and not isinstance(population.solver, Located):
+            numbers = np.ceil(numbers / parts.dt - WHOLE_STEP_TOLERANCE)
         states[STATE + name] = aligned(numbers.shape, parts.dtype)
         states[STATE + name][:] = numbers
     return states

@@ -95,6 +95,7 @@ class Population(Group):
     def set(self, **states: Any) -> None:
         """Initial values of states: a number, an array [size], or a distribution such as ``sl.sim.uniform(-60, -50)``.
 
+        Times that are left, such as that of a refractory neuron, are in ms, rounded up to whole steps.
         Raises ModelError for an unknown state, ShapeError and ParameterError for values that do not fit, ParameterError
         once the network was prepared or has run.
         """
@@ -114,6 +115,8 @@ class Population(Group):
                 raise ShapeError(f"{name} of {self.name}", got=numbers.shape, expected=f"a number or [{self.size}]")
             if not np.isfinite(numbers).all():
                 raise ParameterError(f"{name} of {self.name}", got="NaN or infinity", expected="finite numbers")
+            if known[name].timer and (numbers < 0.0).any():
+                raise ParameterError(f"{name} of {self.name}", got=numbers.min(), expected="times that are left, in ms")
             self.initial[name] = numbers
 
 

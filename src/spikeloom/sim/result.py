@@ -146,7 +146,10 @@ def gathered(
         values = [np.empty((0, len(r.neurons)), engine.parts.dtype), *(c.samples[k] for c in chunks)]
         times = r.times(span[0], span[1] - span[0], dt)
         unit = str(r.unit)
-        recorded = Recorded(times, r.neurons, np.concatenate(values), unit)
+        found_values = np.concatenate(values)
+        if isinstance(r, Recorder) and engine.populations[r.population.name].counts(r.state):
+            found_values *= dt  # ms
+        recorded = Recorded(times, r.neurons, found_values, unit)
         found = states.setdefault(r.owner.name, {})
         first = next(o for o in recorders if (o.owner, o.state) == (r.owner, r.state))
         # What was asked for twice is kept twice where the times differ.
