@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,23 @@ def test_states_are_given_back_where_a_run_cannot_begin(monkeypatch: pytest.Monk
             net.run(30.0)
     same(before, arrays_of(net._built()))
     same(ran(net, 30.0)[0], ran(whole, 30.0)[0])
+
+
+def test_states_are_given_back_where_a_thread_cannot_start(monkeypatch: pytest.MonkeyPatch):
+    net, whole = network("exponential"), network("exponential")
+    net.run(30.0), whole.run(30.0)
+    before = everything(net, net.run(0.1))
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        with pytest.raises(RuntimeError, match="can't start"):
+            net.run(5.0, threads=2)
+    after = arrays_of(net._built())
+    same({n: v for n, v in before.items() if n in after}, after)
+    assert not np.isnan(after["population/cells/s.v"]).any()
 
 
 def test_who_naps_is_no_number():

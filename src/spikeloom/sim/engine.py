@@ -102,7 +102,11 @@ class Engine:
             reference.drive([task.reference for task in chunk.tasks], self.step, steps)
         else:
             prepared = time.perf_counter()
-            waited = drive(chunk.tasks, self.step, steps, self.window, threads)
+            try:
+                waited = drive(chunk.tasks, self.step, steps, self.window, threads)
+            except BaseException:  # a thread that could not start
+                chunk.wake(0)
+                raise
             balance.note(time.perf_counter() - prepared, waited, prepared - began)
         found = chunk.harvest()
         self._check()
@@ -210,7 +214,7 @@ class _Run:
         try:
             self.tasks = list(self._all())
         except BaseException:
-            self._wake(0)
+            self.wake(0)
             raise
 
     def _napping(self) -> dict[str, Sleepers]:
@@ -228,13 +232,14 @@ class _Run:
             found |= {} if sleepers is None else {name: sleepers}
         return found
 
-    def _wake(self, steps: int) -> None:
+    def wake(self, steps: int) -> None:
+        """Give back the states of neurons that nap, after so many steps."""
         for sleepers in self.sleepers.values():
             sleepers.wake(steps)
 
     def harvest(self) -> Chunk:
         """What happened, with the spikes that are under way put back into the engine."""
-        self._wake(self.steps)
+        self.wake(self.steps)
         for recorder, rows in zip(self._recorders, self._samples, strict=True):
             decay = self.engine.decaying.of(recorder.owner).get(STATE + recorder.state)
             if decay is not None:

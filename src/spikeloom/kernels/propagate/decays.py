@@ -20,7 +20,7 @@ from ...lang.graph import Graph
 from ..program import CONSTANT, NEXT, STATE
 
 EVERY = 64  # steps; a power of two, so that a step's place is a mask
-_LEAST = 0.5  # of what is left after a step: 64 steps then take a state to 5e-20 of itself
+_LEAST = 0.7  # of what is left after a step: shares of weights then stay below 1e10
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
