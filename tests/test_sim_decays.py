@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import spikeloom as sl
-from spikeloom.errors import StateError
+from spikeloom.errors import NonFiniteError, StateError
 from spikeloom.kernels.propagate.decays import EVERY
 from spikeloom.sim.state import arrays_of, restore
 
@@ -146,6 +146,20 @@ def test_backends_take_turns():
     assert spikes(*pieces) == spikes(expected)
     for name, values in states(whole).items():
         np.testing.assert_allclose(states(net)[name], values, rtol=1e-10, atol=1e-13)
+
+
+def test_states_after_a_failure_are_those_of_their_time():
+    net = sl.sim.Network(dt=0.1, dtype="float32")
+    source = net.spikes([0.5], [0], 1, "source")
+    cells, bad = net.population(sl.LIF(tau=20.0), 1, "cells"), net.population(sl.LIF(tau=20.0), 1, "bad")
+    net.connect(source, cells, sl.sim.one_to_one(), weight=0.5, delay=0.1, synapse=sl.Exponential(tau=5.0))
+    net.inject(bad, lambda t: np.where(t > 2.0, 3e38, 0.0))
+    net.connect(source, bad, sl.sim.one_to_one(), weight=3e38, delay=0.1)
+    net.connect(source, bad, sl.sim.one_to_one(), weight=3e38, delay=0.1)
+    with pytest.raises(NonFiniteError):
+        net.run(3.1)
+    left = states(net)["population/cells/s.i_exponential"][0]
+    np.testing.assert_allclose(left, 0.5 * np.exp(-(net.time - 0.6) / 5.0), rtol=1e-4)
 
 
 def test_only_what_decays_alike_in_all_neurons_and_slowly():

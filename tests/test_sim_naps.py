@@ -67,16 +67,14 @@ def network(cell: str, dtype: str = "float32", **given: Any) -> sl.sim.Network:
     return net
 
 
-def everything(net: sl.sim.Network, result: sl.sim.Result) -> dict[str, np.ndarray]:
-    spikes = result.spikes["cells"]
-    states = {name: values.copy() for name, values in arrays_of(net._built()).items()}
-    return {"times": spikes.times, "neurons": spikes.neurons, **states}
+def states(net: sl.sim.Network) -> dict[str, np.ndarray]:
+    return {name: values.copy() for name, values in arrays_of(net._built()).items()}
 
 
 def ran(net: sl.sim.Network, *spans: float, threads: int = 1) -> tuple[dict[str, np.ndarray], bool]:
     sl.last_kernels()  # of whatever ran before
     results = [net.run(span, threads=threads) for span in spans]
-    found = everything(net, results[-1])
+    found = states(net)
     found |= {n: np.concatenate([getattr(r.spikes["cells"], n) for r in results]) for n in ("times", "neurons")}
     return found, "naps/cpu" in sl.last_kernels()
 
@@ -142,7 +140,7 @@ def test_only_where_neurons_wake_in_their_turn(given: dict[str, Any], naps: bool
 def test_states_are_given_back_where_a_run_cannot_begin(monkeypatch: pytest.MonkeyPatch):
     net, whole = network("exponential"), network("exponential")
     net.run(30.0), whole.run(30.0)
-    before = {n: v.copy() for n, v in arrays_of(net._built()).items()}
+    before = states(net)
 
     def full(*_: object, **__: object) -> None:
         raise MemoryError("no room")
@@ -151,25 +149,27 @@ def test_states_are_given_back_where_a_run_cannot_begin(monkeypatch: pytest.Monk
         patched.setattr("spikeloom.sim.engine.deliver_task", full)
         with pytest.raises(MemoryError):
             net.run(30.0)
-    same(before, arrays_of(net._built()))
+    same(before, states(net))
     same(ran(net, 30.0)[0], ran(whole, 30.0)[0])
 
 
-def test_states_are_given_back_where_a_thread_cannot_start(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("able", [0, 1])
+def test_states_are_given_back_where_a_thread_cannot_start(able: int, monkeypatch: pytest.MonkeyPatch):
     net, whole = network("exponential"), network("exponential")
     net.run(30.0), whole.run(30.0)
-    before = everything(net, net.run(0.1))
+    before, real, left = states(net), threading.Thread.start, iter([True] * able)
 
-    def none_left(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+    def start(thread: threading.Thread) -> None:
+        if not next(left, False):
+            raise RuntimeError("can't start new thread")
+        real(thread)
 
     with monkeypatch.context() as patched:
-        patched.setattr(threading.Thread, "start", none_left)
+        patched.setattr(threading.Thread, "start", start)
         with pytest.raises(RuntimeError, match="can't start"):
-            net.run(5.0, threads=2)
-    after = arrays_of(net._built())
-    same({n: v for n, v in before.items() if n in after}, after)
-    assert not np.isnan(after["population/cells/s.v"]).any()
+            net.run(5.0, threads=3)
+    same(before, states(net))
+    same(ran(net, 30.0)[0], ran(whole, 30.0)[0])
 
 
 def test_who_naps_is_no_number():

@@ -104,13 +104,13 @@ class Engine:
             prepared = time.perf_counter()
             try:
                 waited = drive(chunk.tasks, self.step, steps, self.window, threads)
-            except BaseException:  # a thread that could not start
+            except BaseException:  # a thread cannot start, and so none began
                 chunk.wake(0)
                 raise
             balance.note(time.perf_counter() - prepared, waited, prepared - began)
         found = chunk.harvest()
-        self._check()
         self.step += steps
+        self._check()
         for kind in ("propagate", *(["naps"] if chunk.sleepers else []), *(["plastic"] if self.plastic else [])):
             note_kernel(f"{kind}/{backend}")
         return found
@@ -139,8 +139,8 @@ class Engine:
         of_neurons = [r for r in recorders if isinstance(r, Recorder)]
         spikes, samples = self._card.run(steps, of_neurons, choose("cuda").strict)
         chunk = Chunk(self.step, steps, spikes, samples)
-        self._check()
         self.step += steps
+        self._check()
         note_kernel("propagate/gpu")
         return chunk
 

@@ -9,12 +9,13 @@ what lies between, no thread waits for. One may thus be ahead of another by :dat
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -64,14 +65,34 @@ def drive(tasks: Sequence[Task], first: int, steps: int, window: int, parts: int
     for k, task in enumerate(tasks):
         at = _HEAD + _RECORD * k
         table[at : at + _RECORD] = task.address, task.table.ctypes.data, task.bounds.ctypes.data, task.meet
-    loop = _loop()
-    others = [threading.Thread(target=loop, args=(part, table.ctypes.data)) for part in range(1, parts)]
-    for thread in others:
-        thread.start()
-    loop(0, table.ctypes.data)
-    for thread in others:
-        thread.join()
+    with _together(_loop(), range(1, parts), table.ctypes.data):
+        _loop()(0, table.ctypes.data)
     return arrived[_LINE + _WAITED :: _LINE][:parts] * 1e-9
+
+
+@contextlib.contextmanager
+def _together(loop: Callable[[int, int], None], parts: Sequence[int], table: int) -> Iterator[None]:
+    """Threads for ``parts`` beside what is done inside; none of them begins where one cannot start."""
+    all_there, begin = [False], threading.Event()
+
+    def run(part: int) -> None:
+        begin.wait()
+        if all_there[0]:
+            loop(part, table)
+
+    started: list[threading.Thread] = []
+    try:
+        for part in parts:
+            thread = threading.Thread(target=run, args=(part,))
+            thread.start()
+            started.append(thread)
+        all_there[0] = True
+        begin.set()
+        yield
+    finally:
+        begin.set()
+        for thread in started:
+            thread.join()
 
 
 @functools.cache
