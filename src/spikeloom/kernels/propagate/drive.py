@@ -15,7 +15,7 @@ import dataclasses
 import functools
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
@@ -71,7 +71,7 @@ def drive(tasks: Sequence[Task], first: int, steps: int, window: int, parts: int
 
 
 @contextlib.contextmanager
-def _together(loop: Callable[[int, int], None], parts: Sequence[int], table: int) -> Iterator[None]:
+def _together(loop: Callable[[int, int], None], parts: Sequence[int], table: int) -> Generator[None]:
     """Threads for ``parts`` beside what is done inside; none of them begins where one cannot start."""
     all_there, begin = [False], threading.Event()
 
