@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -27,45 +27,37 @@ class Decaying:
         """The states of ``owner`` that are in such units now; a projection has none."""
         return self._populations[owner.name].decays if self.scaled and isinstance(owner, Population) else {}
 
+    def _all(self) -> Iterator[tuple[str, np.ndarray, Decay]]:
+        """Every state that may be in such units: population/state, its array, its units."""
+        for name, built in self._populations.items():
+            for state, decay in built.decays.items():
+                yield f"{name}/{state}", built.states[state], decay
+
     def keep(self, scaled: bool, step: int) -> None:
         """Have the states before ``step`` in such units, or in their own."""
-        if scaled == self.scaled:
-            return
-        for built in self._populations.values():
-            for state, decay in built.decays.items():
-                values = built.states[state]
+        if scaled != self.scaled:
+            for _, values, decay in self._all():
                 values[:] = decay.scaled(values, step) if scaled else decay.plain(values, step)
-        self.scaled = scaled
+            self.scaled = scaled
 
     def arrays(self, step: int) -> dict[str, np.ndarray]:
         """The states in their own units as copies, and as they are to the last bit."""
         found = dict[str, np.ndarray]()
-        for name, built in self._populations.items():
-            for state, decay in self.of(built.population).items():
-                values = built.states[state]
-                found[f"population/{name}/{state}"] = decay.plain(values, step)
-                found[f"{PREFIX}{name}/{state}"] = values
+        for name, values, decay in self._all() if self.scaled else []:
+            found |= {f"population/{name}": decay.plain(values, step), PREFIX + name: values}
         return found
 
     def misfits(self, given: Mapping[str, np.ndarray]) -> list[str]:
         """Names of last bits among ``given`` that are not those of all states that may have some."""
-        mine = {f"{PREFIX}{name}/{state}": built.states[state]
-                for name, built in self._populations.items() for state in built.decays}  # fmt: skip
-        found = {name: values for name, values in given.items() if name.startswith(PREFIX)}
-        wrong = sorted(set(mine) ^ set(found)) if found else []
-        same = {
-            n: (values.shape, values.dtype) == (mine[n].shape, mine[n].dtype)
-            for n, values in found.items()
-            if n in mine
-        }
-        return wrong + [name for name, fits in same.items() if not fits]
+        mine = {PREFIX + name: (values.shape, values.dtype) for name, values, _ in self._all()}
+        found = {n: (values.shape, values.dtype) for n, values in given.items() if n.startswith(PREFIX)}
+        return sorted(n for n in mine | found if mine.get(n) != found.get(n)) if found else []
 
     def restore(self, given: Mapping[str, np.ndarray]) -> None:
         """Take the last bits of :meth:`arrays`, where ``given`` has them."""
-        for name, built in self._populations.items():
-            for state in built.decays:
-                if (values := given.get(f"{PREFIX}{name}/{state}")) is not None:
-                    built.states[state][:], self.scaled = values, True
+        for name, values, _ in self._all():
+            if PREFIX + name in given:
+                values[:], self.scaled = given[PREFIX + name], True
 
 
 __all__ = ["PREFIX", "Decaying"]

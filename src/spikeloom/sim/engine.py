@@ -98,16 +98,16 @@ class Engine:
         compiled = backend != "reference"
         self.decaying.keep(compiled and not choose("cpu").strict, self.step)
         chunk = _Run(self, steps, balance, recorders, compiled)
-        if backend == "reference":
-            reference.drive([task.reference for task in chunk.tasks], self.step, steps)
-        else:
-            prepared = time.perf_counter()
-            try:
-                waited = drive(chunk.tasks, self.step, steps, self.window, threads)
-            except BaseException:  # a thread cannot start, and so none began
-                chunk.wake(0)
-                raise
-            balance.note(time.perf_counter() - prepared, waited, prepared - began)
+        try:
+            tasks, prepared = list(chunk.tasks()), time.perf_counter()
+            if compiled:
+                waited = drive(tasks, self.step, steps, self.window, threads)
+                balance.note(time.perf_counter() - prepared, waited, prepared - began)
+            else:
+                reference.drive([task.reference for task in tasks], self.step, steps)
+        except BaseException:  # no memory, or a thread cannot start, and so none began
+            chunk.wake(0)
+            raise
         found = chunk.harvest()
         self.step += steps
         self._check()
@@ -211,11 +211,6 @@ class _Run:
             for name, edges in engine.plastic.items()
         }
         self.sleepers = self._napping() if compiled else {}
-        try:
-            self.tasks = list(self._all())
-        except BaseException:
-            self.wake(0)
-            raise
 
     def _napping(self) -> dict[str, Sleepers]:
         """Neurons that nap in this chunk, of populations at whose held states nobody looks."""
@@ -260,7 +255,7 @@ class _Run:
         stamps = None if ahead is None else room(np.float64)
         return SpikeLog(recent, ahead, self.bounds[group.name], self.first, self.steps, room(np.int32), stamps)
 
-    def _all(self) -> Iterator[Task]:
+    def tasks(self) -> Iterator[Task]:
         """In the order of a step: random numbers, what arrives before it, neurons and sources, what is added after."""
         built = self.engine.populations
         for name, population in built.items():

@@ -58,24 +58,7 @@ class SpikeLog:
     def spikes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Step and neuron of every spike in order, and how long before the end of its step it was (None: at it)."""
         begins = self.bounds[:-1] * (len(self._log) // int(self.bounds[-1]))
-        steps, neurons = merged(self._log, begins, self._made.T, self.first)
-        if self._stamps is None:
-            return steps, neurons, None
-        pieces = [self._stamps[b : b + c] for b, c in zip(begins, self._stamped[:, 0], strict=True)]
-        return steps, neurons, np.concatenate(pieces)[in_turn(self._made)]
+        return merged(self._log, self._stamps, begins, self._made.T, self.first)
 
 
-def in_turn(made: np.ndarray) -> np.ndarray | slice:
-    """Where the spikes of each step are that parts listed one part after the other; step t has ``made[t]`` of each.
-
-    >>> in_turn(np.array([[1, 2], [1, 0]])).tolist()  # one of the first part, two of the second, one of the first
-    [0, 2, 3, 1]
-    """
-    if made.shape[1] == 1:
-        return slice(None)
-    places = np.cumsum(made.T).reshape(made.T.shape).T - made  # where each part's of each step begin
-    counts = made.ravel()
-    return np.arange(counts.sum()) + np.repeat(places.ravel() - (np.cumsum(counts) - counts), counts)
-
-
-__all__ = ["SpikeLog", "in_turn"]
+__all__ = ["SpikeLog"]
