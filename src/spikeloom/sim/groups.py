@@ -116,7 +116,8 @@ class Population(Group):
             if not np.isfinite(numbers).all():
                 raise ParameterError(f"{name} of {self.name}", got="NaN or infinity", expected="finite numbers")
             if known[name].timer and (numbers < 0.0).any():
-                raise ParameterError(f"{name} of {self.name}", got=numbers.min(), expected="times that are left, at least 0 ms")
+                expected = "times that are left, at least 0 ms"
+                raise ParameterError(f"{name} of {self.name}", got=numbers.min(), expected=expected)
             self.initial[name] = numbers
 
 
