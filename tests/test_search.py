@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +30,7 @@ from spikeloom.errors import ConfigError, FileError, NonFiniteError, ParameterEr
 from spikeloom.recipes import RECIPES, digits, mnist
 from spikeloom.recipes import search as module
 from spikeloom.recipes.problem import problem_of
-from spikeloom.recipes.search import JOURNAL, Plan, Tried, Watch, best, open_study, search
+from spikeloom.recipes.search import JOURNAL, Plan, Tried, Watch, best, open_study, reporting, search
 from spikeloom.recipes.space import Choice, Span, parse_space, with_values
 from spikeloom.report.search import write_search_report
 from spikeloom.report.trials import SearchReport, Trial
@@ -359,6 +360,30 @@ def test_a_trial_of_a_dead_process_is_made_up_for(tmp_path: Path, instant: Any) 
     assert [trial.number for trial in trials] == [1, 2, 3]
 
 
+def test_reports_are_written_one_after_the_other(tmp_path: Path, instant: Any) -> None:
+    instant(lambda rate: rate)
+    found(tiny(1), tmp_path)
+    seen: list[int] = []
+
+    def report() -> None:
+        with reporting(tiny(2), tmp_path) as trials:
+            seen.append(len(trials))
+
+    other = threading.Thread(target=report)
+    with reporting(tiny(2), tmp_path) as trials:
+        other.start()
+        other.join(0.3)
+        assert other.is_alive()
+        found(tiny(2), tmp_path)
+    other.join(60)
+    assert (len(trials), seen) == (1, [2])
+
+
+def test_a_report_that_cannot_be_begun(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match=r"cannot write .*gone"), reporting(tiny(1), tmp_path / "gone"):
+        pass
+
+
 # -- the folder
 
 
@@ -401,9 +426,10 @@ def test_two_processes_share_the_trials(tmp_path: Path) -> None:
         trials = module.tried(study)
     assert len(trials) == 4
     assert len({json.dumps(trial.settings) for trial in trials}) == 4
-    # Whoever ended last has seen all.
+    # Whoever wrote last has seen all.
     written = json.loads((folder / "study.json").read_text())
-    assert len(written["trials"]) >= 3
+    assert len(written["trials"]) == 4
+    assert not list(folder.glob("*.lock"))
     text = (folder / "study.html").read_text(encoding="utf-8")
     assert shlex.join(shlex.split(written["best"]["command"])) in text.replace("&#x27;", "'")
     assert not any("test" in name for name in written["trials"][0]["told"])

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import ConfigError, FileError
 from ..recipes.recipe import Recipe
-from ..recipes.search import JOURNAL, Plan, Tried, Watch, best, search
+from ..recipes.search import JOURNAL, Plan, Tried, Watch, best, reporting, search
 from ..recipes.space import Choice, Space, Span, with_values
 from ..report.search import write_search_report
 from ..report.trials import SearchReport, Trial
@@ -35,8 +35,10 @@ def search_and_report(recipe: Recipe, config: Any, space: Space, how: SearchConf
     plan = Plan(recipe, config, space, how.objective, how.trials)
     folder = study_folder(Path(config.out), config.name)
     with stop_on_signals() as stop, show_trials(plan) as watch:
-        tried = search(plan, folder.path, stop, watch)
-    print(summarise(plan, folder, tried))
+        search(plan, folder.path, stop, watch)
+    with reporting(plan, folder.path) as tried:
+        text = summarise(plan, folder, tried)
+    print(text)
     if stop:
         what = f"stopped; the {len(tried)} trials that ended are kept in {folder.path}"
         raise StoppedError(what, number=stop.number, mend="The same command goes on.")

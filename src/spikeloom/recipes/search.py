@@ -13,7 +13,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,7 @@ from .space import Choice, Space, with_values
 
 Objective = Literal["loss", "accuracy"]
 JOURNAL, _STUDY = "journal.log", "search"
+_REPORT = ".study"
 _JUDGED = (TrialState.COMPLETE, TrialState.PRUNED)
 _MADE, _PROCESS, _TOLD = "made", "process", "told"
 
@@ -105,9 +106,8 @@ def open_study(folder: Path, plan: Plan) -> Iterator[optuna.Study]:
     path = (folder / JOURNAL).absolute()
     direction = "minimize" if plan.objective == "loss" else "maximize"
     try:
-        lock = JournalFileOpenLock(str(path))
-        backend = JournalFileBackend(str(path), lock_obj=lock)
-        _drop_half_line(path, lock)
+        backend = JournalFileBackend(str(path), lock_obj=JournalFileOpenLock(str(path)))
+        _drop_half_line(path)
         study = optuna.create_study(
             storage=JournalStorage(backend),
             study_name=_STUDY,
@@ -118,6 +118,8 @@ def open_study(folder: Path, plan: Plan) -> Iterator[optuna.Study]:
         made = study.user_attrs.get(_MADE)
         if made is None:
             study.set_user_attr(_MADE, plan.settings())
+    except FileError:
+        raise
     except OSError as error:
         raise file_error("write", path, error) from error
     except (ValueError, KeyError, TypeError) as error:
@@ -168,6 +170,16 @@ def tried(study: optuna.Study) -> list[Tried]:
             value = None if state == "failed" else trial.value
             found.append(Tried(trial.number, state, value, told.get("settings", {}), told))  # type: ignore[arg-type]
     return found
+
+
+@contextmanager
+def reporting(plan: Plan, folder: Path) -> Iterator[list[Tried]]:
+    """All trials that have ended, of which to write in the block; other processes wait with theirs until it is over.
+
+    So what is written last tells of all trials. Raises as :func:`open_study`.
+    """
+    with _locked(folder / _REPORT), open_study(folder, plan) as study:
+        yield tried(study)
 
 
 def best(trials: Sequence[Tried], objective: Objective) -> Tried | None:
@@ -308,16 +320,27 @@ def _bury_the_dead(study: optuna.Study) -> None:
                 continue  # another process was first
 
 
-def _drop_half_line(path: Path, lock: JournalFileOpenLock) -> None:
+def _drop_half_line(path: Path) -> None:
     """Cut off a last line without its end: with a line of the next trial behind it, the journal could not be read."""
-    lock.acquire()
+    with _locked(path), open(path, "r+b") as file:
+        data = file.read()
+        if data and not data.endswith(b"\n"):
+            file.truncate(data.rfind(b"\n") + 1)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time, by a file beside ``path``; the one that a dead process left is removed after 30 s."""
+    lock = JournalFileOpenLock(str(path.absolute()))
     try:
-        with open(path, "r+b") as file:
-            data = file.read()
-            if data and not data.endswith(b"\n"):
-                file.truncate(data.rfind(b"\n") + 1)
+        lock.acquire()
+    except OSError as error:
+        raise file_error("write", path, error) from error
+    try:
+        yield
     finally:
-        lock.release()
+        with suppress(RuntimeError):  # we took so long that another process has removed ours
+            lock.release()
 
 
 def _flat(config: dict[str, Any], varied: Space, prefix: str = "") -> dict[str, Any]:
