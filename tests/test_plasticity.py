@@ -349,6 +349,14 @@ def test_rules_that_cannot_be(methods, text):
         net.connect(cells, cells, ALL, weight=1.0, plasticity=rule_with(**methods))
 
 
+def test_limits_the_wrong_way_round():
+    net = sl.sim.Network()
+    cells = net.population(QUIET, 5, "cells")
+    with pytest.raises(ParameterError, match="limits of STDP: got 0 and -1, expected the lowest weight first"):
+        net.connect(cells, cells, ALL, weight=0.0, plasticity=STDP(w_max=-1.0))
+    assert not net.projections
+
+
 @pytest.mark.parametrize(
     ("how", "text"),
     [

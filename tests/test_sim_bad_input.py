@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import spikeloom as sl
-from spikeloom.errors import ModelError, ParameterError
+from spikeloom.errors import ModelError, ParameterError, ShapeError
 from spikeloom.sim.groups import Population
 from spikeloom.sim.network import Network
 
@@ -82,6 +82,10 @@ AT_ONCE: list[tuple[Do, type[Exception], str]] = [
     (lambda n, c: c.set(v=sl.sim.uniform), ParameterError, "v of cells: got "),
     (lambda n, c: n.population(CELL, 1, "odd", positions=["a"]), ParameterError, "positions of odd: got ['a']"),
     (lambda n, c: n.spikes("a", [5], 1, "odd"), ParameterError, "times of odd: got 'a', expected numbers"),
+    (lambda n, c: n.spikes([], [[1], [2, 3]], 1, "odd"), ShapeError, "times and neurons of odd: got (0,) and (1,)"),
+    (lambda n, c: n.groups["cell"], ParameterError, "there is no group 'cell'. Did you mean cells?"),
+    (lambda n, c: n.projections["on"], ParameterError, "there is no connection 'on'. Did you mean own?"),
+    (lambda n, c: n.record(c, "v", neurons=[[1], [2, 3]]), ParameterError, "got [[1], [2, 3]], expected whole numbers"),
     (lambda n, c: n.record(c, "v", neurons="all"), ParameterError,
      "neurons of cells to record: got 'all', expected whole numbers from 0 to 9, or None for all"),
     (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=[None]), ParameterError, "cells to cells: delay: got [None]"),

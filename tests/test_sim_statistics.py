@@ -183,6 +183,9 @@ def test_too_much_is_refused_with_a_way_out():
     assert statistics.correlations(trains, 1.0, sample=50).shape == (2, 2)
     with pytest.raises(ParameterError, match="sample"):
         statistics.correlations(trains, 1.0, sample=1)
+    for look in (statistics.population_rate, statistics.binned, statistics.fano):
+        with pytest.raises(ParameterError, match=r"bin: got 1e-09 ms, expected at least 7.45e-05 ms"):
+            look(trains, 1e-9)
     with pytest.raises(ParameterError, match="segment"):
         statistics.spectrum(trains, 1.0, 20_000.0)
     with pytest.raises(ParameterError, match="least"):

@@ -227,6 +227,20 @@ def test_random_numbers_belong_to_the_seed() -> None:
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.parametrize("solver", [None, sl.solvers.ForwardEuler(), sl.solvers.Located()])
+def test_a_time_that_is_left_is_in_ms(solver: sl.solvers.Solver | None) -> None:
+    cell = sl.Refractory(sl.LIF(tau=20.0, reset_mechanism="value"), t_ref=2.0)
+    trace = sl.simulate(cell, 2.0, 40.0, dt=0.5, solver=solver, state={"remaining": 0.75})
+    assert trace.units["remaining"] == "ms"
+    since = (
+        trace.times - np.append(-np.inf, trace.spike_times)[np.searchsorted(trace.spike_times, trace.times, "right")]
+    )
+    first = 0.75 if isinstance(solver, sl.solvers.Located) else 1.0  # whole steps, rounded up
+    expected = np.maximum(np.maximum(2.0 - since, 0.0), first - trace.times)
+    np.testing.assert_allclose(trace["remaining"], np.maximum(expected, 0.0), atol=1e-9)
+    assert len(trace.spike_times) >= 2
+
+
 # -- bad input
 
 
@@ -241,10 +255,11 @@ def test_random_numbers_belong_to_the_seed() -> None:
         ({"current": np.array([1j])}, "real numbers"),
         ({"current": 1.0, "dtype": "float16"}, '"float64" or "float32"'),
         ({"current": 1.0, "state": {"v": np.nan}}, "initial value of v"),
+        ({"current": 1.0, "model": sl.Refractory(CELL), "state": {"remaining": -1.0}}, "at least 0 ms"),
         ({"current": 1.0, "seed": 1.5}, "a whole number"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_simulated(options: dict[str, object], said: str) -> None:
     with pytest.raises((ParameterError, ShapeError), match=said):
-        sl.simulate(CELL, duration=STEPS * DT, dt=DT, **options)  # type: ignore[arg-type]
+        sl.simulate(**{"model": CELL, "duration": STEPS * DT, "dt": DT, **options})  # type: ignore[arg-type]

@@ -21,6 +21,20 @@ Fire = Callable[[Any], Any]
 WHOLE_STEP_TOLERANCE = 1e-6
 
 
+def whole_steps(time: Any, dt: Any) -> Any:
+    """Steps until ``time`` is over, rounded up: what a timer counts.
+
+    >>> whole_steps(1.1, 0.1), whole_steps(1.11, 0.1)
+    (11, 12)
+    """
+    return m.ceil(time / dt - WHOLE_STEP_TOLERANCE)
+
+
+def with_timers_in_steps(model: NeuronModel, states: Numbers, dt: float) -> dict[str, Any]:
+    """``states`` in which timers are in ms, as those of a step: timers count whole steps."""
+    return {name: whole_steps(v, dt) if model.states[name].timer else v for name, v in states.items()}
+
+
 @dataclasses.dataclass(frozen=True)
 class StepResult:
     """``states`` after the step, ``spike`` (None for a model that never fires), what recorders are ``shown``."""
@@ -66,7 +80,7 @@ def step_function(
         after = dict(new)
         for name, value in model.reset(Values(**new, **drawn)).items():
             if model.states[name].timer:
-                after[name] = m.select(quiet, m.detach(m.ceil(value / dt - WHOLE_STEP_TOLERANCE)), new[name])
+                after[name] = m.select(quiet, m.detach(whole_steps(value, dt)), new[name])
             else:
                 after[name] = m.select(gate, value, new[name])
         shown = {name: m.select(quiet, top, after[name]) for name, top in model.peak().items()}

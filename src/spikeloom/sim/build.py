@@ -21,7 +21,7 @@ from ..kernels.propagate.drive import LEAD
 from ..kernels.propagate.naps import Nap
 from ..kernels.propagate.times import interpolated
 from ..kernels.random import key_of
-from ..kernels.step import WHOLE_STEP_TOLERANCE
+from ..kernels.step import whole_steps
 from ..lang.analysis import replace
 from ..lang.canonical import canonical
 from ..lang.expr import symbol, topological
@@ -214,7 +214,7 @@ def _initial(parts: Parts, population: Population, model: NeuronModel) -> dict[s
             value = value.draw(key_of(parts.seed, f"{population.name}/initial {name}"), population.size)
         numbers = np.broadcast_to(np.asarray(value, np.float64), (population.size,))
         if model.states[name].timer and not isinstance(population.solver, Located):
-            numbers = np.ceil(numbers / parts.dt - WHOLE_STEP_TOLERANCE)
+            numbers = whole_steps(numbers, parts.dt)
         states[STATE + name] = aligned(numbers.shape, parts.dtype)
         states[STATE + name][:] = numbers
     return states

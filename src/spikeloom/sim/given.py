@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ParameterError, ShapeError, did_you_mean
 from ..units import ms, plain
 from .edges import Edges, Rule, Side
+from .numbers import array_of, numbers_of, said
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +72,7 @@ def from_matrix(matrix: Any, *, delays: Any = None) -> Rule:
     late = None
     if delays is not None:
         table = plain(delays, ms, "delays")
-        table = table.tocsr() if hasattr(table, "tocsr") else np.asarray(table)  # type: ignore[union-attr]
+        table = table.tocsr() if hasattr(table, "tocsr") else numbers_of(table, ms, f"{label}: delays")  # type: ignore[union-attr]
         if table.shape != shape:
             raise ShapeError(f"{label}: delays", got=table.shape, expected=f"{shape}, as the matrix")
         late = np.asarray(table[pre, post], np.float64).reshape(-1)
@@ -107,7 +108,7 @@ def from_frame(
 
 
 def _pairs(label: str, pre: Any, post: Any, weights: Any, delays: Any) -> _FromPairs:
-    ends = [np.asarray(pre), np.asarray(post)]
+    ends = [array_of(pre), array_of(post)]
     for name, indices in zip(("pre", "post"), ends, strict=True):
         if indices.ndim != 1 or len(indices) != ends[0].size:
             raise ShapeError(f"{label}: {name}", got=indices.shape, expected="arrays [E] of one length")
@@ -147,7 +148,10 @@ def _entries(label: str, matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarra
         sparse = rows.tocoo()
         kept = sparse.data != 0
         return sparse.row[kept], sparse.col[kept], sparse.data[kept], sparse.shape
-    dense = np.asarray(matrix)
+    dense = array_of(matrix)
+    if dense.dtype.kind not in "biuf":
+        expected = "rows of numbers or truth values, of one length"
+        raise ParameterError(label, got=said(matrix), expected=expected)
     if dense.ndim != 2:
         raise ShapeError(label, got=dense.shape, expected="[sources, targets]")
     pre, post = np.nonzero(dense)

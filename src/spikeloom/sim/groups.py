@@ -11,13 +11,11 @@ from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
 from ..models.base import NeuronModel, require_model
 from ..models.mechanism import Mechanism
 from ..solvers import DormandPrince, Located, OffGrid, Solver
-from ..units import Hz, Unit, ms, plain
+from ..units import Hz, ms
 from .distributions import Distribution
 from .edges import Side
-from .numbers import at_times, require_finite
+from .numbers import array_of, at_times, numbers_of, require_finite
 from .ports import with_synapses
-
-_LONG = 80  # characters of what was given, that an error does not repeat
 
 
 class Group:
@@ -156,7 +154,7 @@ class SpikeSource(Group):
 
     def __init__(self, name: str, size: int, times: Any, neurons: Any, positions: Any = None) -> None:
         super().__init__(name, size, positions)
-        moments, indices = numbers_of(times, ms, f"times of {name}"), np.asarray(neurons)
+        moments, indices = numbers_of(times, ms, f"times of {name}"), array_of(neurons)
         if moments.ndim != 1 or indices.shape != moments.shape:
             got = f"{moments.shape} and {indices.shape}"
             raise ShapeError(f"times and neurons of {name}", got=got, expected="two arrays [K]")
@@ -216,24 +214,6 @@ class Rate:
             raise ParameterError(self.label, got=bad, expected="finite rates of at least 0 Hz")
 
 
-def numbers_of(given: Any, unit: Unit, label: str, expected: str = "numbers", mend: str = "") -> np.ndarray:
-    """``given`` as float64 in ``unit``; raises ParameterError for texts, None and whatever else is no number.
-
-    >>> numbers_of([1, 2.5], Hz, "rate")
-    array([1. , 2.5])
-    """
-    value = plain(given, unit, label)
-    try:
-        found = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):  # a ragged list, a tensor that cannot be read
-        found = np.empty(0, object)
-    if found.dtype.kind not in "biuf":
-        said = repr(given)
-        got = said if len(said) < _LONG else type(given).__name__
-        raise ParameterError(label, got=got, expected=expected, mend=mend or f"Give plain numbers in {unit}.")
-    return found.astype(np.float64)
-
-
 def require_own(group: object, own: Mapping[str, Group], kind: type[Group]) -> None:
     """Raise ParameterError unless ``group`` is one of a network's ``own``, and of a ``kind``."""
     what, expected = "group", "what net.population, net.poisson or net.spikes returned"
@@ -257,4 +237,4 @@ def _positions(name: str, size: int, given: Any) -> np.ndarray:
     return positions
 
 
-__all__ = ["Group", "PoissonGroup", "Population", "Rate", "SpikeSource", "numbers_of", "require_own"]
+__all__ = ["Group", "PoissonGroup", "Population", "Rate", "SpikeSource", "require_own"]

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..errors import ParameterError, ShapeError
 from ..units import Unit, ms, plain
-from .groups import Population, Rate, numbers_of
-from .numbers import at_times, require_finite, scalar
+from .groups import Population, Rate
+from .numbers import at_times, numbers_of, require_finite, scalar
 
 _CURRENT = "a number, [N], a function of the times or sl.sim.noise(sd)"
 

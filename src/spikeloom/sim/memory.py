@@ -47,7 +47,7 @@ def check_memory(parts: Parts) -> None:
     if needed > there:
         synapses = sum(p.expected for p in parts.projections)
         what = f"the network of {synapses:.3g} synapses needs {needed / 2**30:.2f} GiB"
-        mend = "Make it smaller, or take one weight and one delay for all synapses of a connection."
+        mend = "Make it smaller, shorten the longest delays, or take one weight and one delay for a whole connection."
         raise ParameterError(what, got=f"{there / 2**30:.2f} GiB that are free", mend=mend)
 
 

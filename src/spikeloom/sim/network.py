@@ -24,6 +24,7 @@ from ..solvers import Solver
 from ..storage.checkpoint import load_checkpoint, save_checkpoint
 from ..units import Quantity, ms, plain
 from .build import Parts
+from .by_name import ByName
 from .coupling import Coupling, couple
 from .edges import Rule
 from .engine import Chunk, Engine
@@ -81,8 +82,8 @@ class Network:
         if dtype not in ("float32", "float64"):
             raise ParameterError("dtype", got=repr(dtype), expected='"float32" or "float64"')
         self.seed, self.dtype = checked_seed(scalar(seed)), np.dtype(dtype)
-        self.groups: dict[str, Group] = {}
-        self.projections: dict[str, Projection] = {}
+        self.groups: dict[str, Group] = ByName("group", {})
+        self.projections: dict[str, Projection] = ByName("connection", {})
         self._couplings: dict[str, tuple[Coupling, ...]] = {}
         self._drives: list[Drive] = []
         self._injections: list[Injection] = []
@@ -209,7 +210,8 @@ class Network:
     ) -> None:
         """Record ``state`` of ``neurons`` (indices; None: all) after every ``every``-th step. Spikes always are.
 
-        Columns of the record are the neurons in ascending order, as its ``neurons`` says.
+        Columns of the record are the neurons in ascending order, as its ``neurons`` says. A second record of a state,
+        with another ``every``, is named after it: "v every 10".
 
         Of connections with plasticity ``net.record(connection, "w", edges=[0, 1], every=1000)`` records weights; the
         result has them under the connection's name.

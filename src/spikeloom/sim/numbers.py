@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import ParameterError
+from ..units import Unit, plain
 
+_LONG = 80  # characters of what was given, that an error does not repeat
 LARGEST = float(np.finfo(np.float32).max)  # most numbers of a network are kept in float32
 
 
@@ -19,6 +21,39 @@ def scalar(value: Any) -> Any:
     (5, '5')
     """
     return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
+
+
+def array_of(given: Any) -> np.ndarray:
+    """``given`` as an array; what is none, such as a ragged list, as one object in an array.
+
+    >>> array_of([1, 2]), array_of([[1, 2], [3]])
+    (array([1, 2]), array([list([[1, 2], [3]])], dtype=object))
+    """
+    try:
+        return np.asarray(given)
+    except (TypeError, ValueError, RuntimeError):  # the last: a tensor that cannot be read
+        whole = np.empty(1, object)
+        whole[0] = given
+        return whole
+
+
+def numbers_of(given: Any, unit: Unit, label: str, expected: str = "numbers", mend: str = "") -> np.ndarray:
+    """``given`` as float64 in ``unit``; raises ParameterError for texts, None and whatever else is no number.
+
+    >>> from spikeloom import Hz
+    >>> numbers_of([1, 2.5], Hz, "rate")
+    array([1. , 2.5])
+    """
+    found = array_of(plain(given, unit, label))
+    if found.dtype.kind not in "biuf":
+        raise ParameterError(label, got=said(given), expected=expected, mend=mend or f"Give plain numbers in {unit}.")
+    return found.astype(np.float64)
+
+
+def said(given: Any) -> str:
+    """What an error says of ``given``: all of it, or its type where that is long."""
+    whole = repr(given)
+    return whole if len(whole) < _LONG else type(given).__name__
 
 
 def require_finite(label: str, numbers: np.ndarray) -> None:
@@ -47,4 +82,4 @@ def at_times(function: Callable[[np.ndarray], Any], times: np.ndarray, label: st
         raise ParameterError(label, got=got, expected="one of an array of times [T] in ms", mend=mend) from error
 
 
-__all__ = ["LARGEST", "at_times", "require_finite", "scalar"]
+__all__ = ["LARGEST", "array_of", "at_times", "numbers_of", "require_finite", "said", "scalar"]

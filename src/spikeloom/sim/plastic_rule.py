@@ -25,6 +25,10 @@ def check_rule(label: str, rule: Plasticity, release: object, unit: Unit) -> Non
     if release is not None:
         mend = "Give the connection one of them."
         raise ModelError(f"{label}: short-term plasticity beside {type(rule).__name__}", got="both", mend=mend)
+    low, high = rule.limits()
+    if low is not None and high is not None and low > high:
+        got, expected = f"{low:g} and {high:g}", "the lowest weight first, as w_min=0.0, w_max=1.0"
+        raise ParameterError(f"{label}: limits of {type(rule).__name__}", got=got, expected=expected)
     rule.check_unit(unit)
     traced(rule)
 

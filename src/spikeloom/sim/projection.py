@@ -18,8 +18,8 @@ from ..plasticity import Plasticity
 from ..units import Quantity, Unit, ms, plain
 from .distributions import Distribution
 from .edges import Edges, Rule
-from .groups import Group, Population, numbers_of
-from .numbers import require_finite
+from .groups import Group, Population
+from .numbers import numbers_of, require_finite
 from .ports import arrival_units
 from .release import Release
 

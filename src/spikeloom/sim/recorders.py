@@ -10,7 +10,7 @@ from ..errors import ModelError, ParameterError, did_you_mean
 from ..kernels.plastic.edges import WEIGHT
 from ..units import Unit
 from .groups import Population
-from .numbers import scalar
+from .numbers import array_of, scalar
 from .projection import Projection
 
 
@@ -86,7 +86,7 @@ class EdgeRecorder(_Recorder):
 
 
 def _chosen(what: str, given: Any, size: int) -> np.ndarray:
-    chosen = np.arange(size) if given is None else np.unique(np.asarray(given))
+    chosen = np.arange(size) if given is None else np.unique(array_of(given))
     if chosen.size and (chosen.dtype.kind not in "iu" or chosen.min() < 0 or chosen.max() >= size):
         got = f"{chosen.min()} to {chosen.max()}" if chosen.dtype.kind in "iuf" else repr(given)
         raise ParameterError(what, got=got, expected=f"whole numbers from 0 to {size - 1}, or None for all")

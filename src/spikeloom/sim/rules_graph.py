@@ -11,7 +11,9 @@ from ..errors import ParameterError, ShapeError
 from ..kernels.connect.bernoulli import Block, bernoulli_blocks
 from ..kernels.connect.rewire import rewired_ring
 from ..kernels.random import key_of
+from ..units import one
 from .edges import Edges, Rule, Side
+from .numbers import array_of, numbers_of
 from .rules import probability
 
 
@@ -95,15 +97,16 @@ def block_model(sizes: Any, p: Any, *, post_sizes: Any = None, autapses: bool = 
     """
     pre = _sizes("sizes", sizes)
     post = pre if post_sizes is None else _sizes("post_sizes", post_sizes)
-    table = np.asarray(p, np.float64)
+    shape = f"numbers [{len(pre)}, {len(post)}]"
+    table = numbers_of(p, one, "block_model: p", shape, "Give rows of one length.")
     if table.shape != (len(pre), len(post)):
-        raise ShapeError("block_model: p", got=table.shape, expected=f"[{len(pre)}, {len(post)}]")
+        raise ShapeError("block_model: p", got=table.shape, expected=shape)
     chances = tuple(tuple(probability("block_model: p", float(x)) for x in row) for row in table)
     return _BlockModel(pre, post, chances, autapses)
 
 
 def _sizes(name: str, given: Any) -> tuple[int, ...]:
-    sizes = np.asarray(given)
+    sizes = array_of(given)
     if sizes.ndim != 1 or not sizes.size or sizes.dtype.kind not in "iu" or sizes.min() < 0:
         raise ParameterError(f"block_model: {name}", got=given, expected="a list of whole numbers of at least 0")
     return tuple(map(int, sizes))

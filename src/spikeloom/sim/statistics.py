@@ -17,7 +17,7 @@ from .spike_trains import SpikeTrains, require_trains
 
 _EDGE = 1e-6  # of a bin: times are whole numbers of steps but for rounding
 _FEWEST_SPIKES = 5
-_DENSE = 1 << 27  # counts that a table [neurons, bins] may have
+_DENSE = 1 << 27  # counts that a table [neurons, bins], or one of all neurons, may have
 
 
 def binned(trains: SpikeTrains, bin: float | Quantity) -> np.ndarray:
@@ -226,6 +226,9 @@ def _bins(trains: SpikeTrains, bin: Any, fewest: int = 1) -> tuple[float, int]:
     bins = int(trains.duration / width + _EDGE)
     if bins < fewest:
         expected = f"at most {trains.duration / fewest:g} ms"
+        raise ParameterError("bin", got=f"{width:g} ms", expected=expected)
+    if bins > _DENSE:
+        expected = f"at least {trains.duration / _DENSE:.3g} ms"
         raise ParameterError("bin", got=f"{width:g} ms", expected=expected)
     return width, bins
 

@@ -11,6 +11,7 @@ import torch
 
 from ..errors import NonFiniteError
 from ..kernels.scan.advance import Advance
+from ..kernels.step import with_timers_in_steps
 from ..models.base import NeuronModel
 from ..solvers import Solver, default_solver
 from .currents import Currents
@@ -151,7 +152,8 @@ class _Trials:
         at = np.minimum((np.arange(count) * (step / dt) * (1.0 + 1e-12)).astype(np.int64), self._currents.steps - 1)
         drive = torch.from_numpy(self._currents.of_neuron(self._neuron, at))
         like = next(iter(self._start.values()))
-        run = Advance(self._model, self._currents.target, self._start, dt=step, solver=solver)
+        start = with_timers_in_steps(self._model, self._start, step)
+        run = Advance(self._model, self._currents.target, start, dt=step, solver=solver)
         rows = {name: torch.empty(count, 1, dtype=like.dtype) for name in run.states}
         run(drive.to(like.dtype), count, rows)
         sizes = {name: float(row.abs().amax()) for name, row in rows.items()}

@@ -14,6 +14,7 @@ import torch
 from ..errors import ModelError, ParameterError, did_you_mean
 from ..kernels.scan.advance import Advance
 from ..kernels.scan.scan import checked_dt, initial_state
+from ..kernels.step import with_timers_in_steps
 from ..located import Drive, run_off_grid
 from ..models.base import NeuronModel, require_model
 from ..solvers import OffGrid, Solver
@@ -53,7 +54,8 @@ def simulate(
     ``current`` (in the unit of the model's input ``into``, by default its first) is a number; an array ``[N]`` of
     constant currents, one neuron each; an array ``[T, N]``; or a function of the times ``[T]`` at which steps begin.
     The time course of one neuron's current is ``[T, 1]``, such as ``course[:, None]``.
-    ``record`` names the states to keep (default: all); ``state`` sets initial values by name. ``seed`` decides on a
+    ``record`` names the states to keep (default: all); ``state`` sets initial values by name (a time that is
+    left, such as that of a refractory neuron, in ms, rounded up to whole steps). ``seed`` decides on a
     stochastic model's random numbers (default: drawn from torch's generator). States are computed and kept in
     ``dtype``.
 
@@ -87,8 +89,9 @@ def simulate(
 
 def _on_grid(task: _Task, seed: int) -> Trace:
     steps, neurons = len(task.times) - 1, task.currents.neurons
-    run = Advance(task.model, task.currents.target, task.start, dt=task.dt, solver=task.solver, seed=seed)
-    states = _room(task, steps + 1, neurons)
+    start = with_timers_in_steps(task.model, task.start, task.dt)
+    run = Advance(task.model, task.currents.target, start, dt=task.dt, solver=task.solver, seed=seed)
+    states = _room(task, start, steps + 1)
     dtype = next(iter(task.start.values())).numpy().dtype
     size = (_RECORDED_AT_ONCE if task.record else _AT_ONCE) // max(neurons, 1)
     size = min(max(size, _FEWEST_STEPS), _MOST_STEPS)
@@ -103,20 +106,23 @@ def _on_grid(task: _Task, seed: int) -> Trace:
         if spikes is not None:
             found.append(np.flatnonzero(spikes.numpy().view(bool)) + (begin + 1) * neurons)
     flat = np.concatenate(found) if found else np.empty(0, np.int64)
+    for name, values in states.items():
+        if task.model.states[name].timer:
+            values *= task.dt  # ms
     return Trace(task.times, states, Spikes(flat, (steps + 1, neurons)), task.units)
 
 
-def _room(task: _Task, rows: int, neurons: int) -> dict[str, np.ndarray]:
-    """Arrays ``[rows, neurons]`` for what is recorded, which begin with the initial values."""
-    starts = {name: task.start[name].numpy() for name in task.record}
-    size, there = sum(rows * start.nbytes for start in starts.values()), _physical_memory()
+def _room(task: _Task, start: Mapping[str, torch.Tensor], rows: int) -> dict[str, np.ndarray]:
+    """Arrays ``[rows, neurons]`` for what is recorded, which begin with ``start``."""
+    neurons, starts = task.currents.neurons, {name: start[name].numpy() for name in task.record}
+    size, there = sum(rows * first.nbytes for first in starts.values()), _physical_memory()
     if size > there:
         got = f"{size / 2**30:.1f} GiB for {', '.join(starts)} of {neurons} neurons at {rows} times"
         mend = 'Record fewer states, as in record=("v",), or none: record=() keeps the spikes.'
         raise ParameterError("record", got=got, expected=f"less than the {there / 2**30:.1f} GiB there are", mend=mend)
-    states = {name: np.empty((rows, neurons), start.dtype) for name, start in starts.items()}
-    for name, start in starts.items():
-        states[name][0] = start
+    states = {name: np.empty((rows, neurons), first.dtype) for name, first in starts.items()}
+    for name, first in starts.items():
+        states[name][0] = first
     return states
 
 
@@ -174,6 +180,9 @@ def _start(
         given = torch.as_tensor(plain(value, model.states[name].unit, name), dtype=dtype)
         if not bool(torch.isfinite(given).all()):
             raise ParameterError(f"initial value of {name}", got="NaN or infinity", expected="finite numbers")
+        if model.states[name].timer and bool((given < 0.0).any()):
+            expected = "a time that is left, at least 0 ms"
+            raise ParameterError(f"initial value of {name}", got=float(given.min()), expected=expected)
         start[name] = given.expand(neurons)
     return start
 

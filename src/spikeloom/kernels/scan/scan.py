@@ -107,7 +107,7 @@ def checked_dt(dt: object) -> float:
     """A time step as a plain number in ms; raises ParameterError unless it is finite and > 0."""
     value = plain(dt, ms, "dt")
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise ParameterError("dt", got=value, expected="a finite time > 0 in ms")
+        raise ParameterError("dt", got=repr(value), expected="a finite time > 0 in ms")
     return float(value)
 
 
