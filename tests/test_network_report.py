@@ -29,7 +29,7 @@ from spikeloom.report.network_charts import (
     statistics_charts,
 )  # fmt: skip
 from spikeloom.report.network_spikes import pack, thinning, unpack
-from spikeloom.report.network_tables import facts_table, rule_text, synapse_text, wiring, wiring_table
+from spikeloom.report.network_tables import facts_table, inputs_table, rule_text, synapse_text, wiring, wiring_table
 from spikeloom.sim.result import Result
 from spikeloom.sim.spike_trains import SpikeTrains
 
@@ -381,6 +381,27 @@ def test_long_cells_of_the_connections_wrap():
     kinds = re.findall(r"<td( class=\w+)?>", row)
     assert kinds == ["", " class=words", " class=number", " class=number", *[" class=words"] * 3]
     assert "Conductance e −80 mV: DoubleExponential tau rise 3 ms" in row
+
+
+def test_inputs_are_those_of_the_network(tmp_path):
+    net = sl.sim.Network(dt=DT, seed=1)
+    cells = net.population(sl.LIF(tau=10.0, reset_mechanism="value"), 4, name="cells")
+    net.drive(cells, sl.sim.poisson(8000.0), weight=0.5)
+    net.drive(cells, sl.sim.poisson(lambda t: 10.0 + t), weight=np.array([1.0, 2.0, 3.0, 4.0]))
+    net.inject(cells, -1.5)
+    net.inject(cells, lambda t: np.sin(t))
+    net.inject(cells, sl.sim.noise(5.0, every=2.0))
+    table = inputs_table(net)
+    rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>(.*?)</tr>", table)[1:]]
+    assert rows == [
+        ["cells", "Poisson spikes to each neuron, 8000 Hz", "v", "0.5 mV"],
+        ["cells", "Poisson spikes to each neuron, a function of time", "v", "2.5 ± 1.118 mV (1 to 4)"],
+        ["cells", "−1.5 pA", "i", "–"],
+        ["cells", "a function of time", "i", "–"],
+        ["cells", "noise of its own to each neuron, sd 5 pA, held for 2 ms", "i", "–"],
+    ]
+    assert table in written(net.run(300.0, threads=1), tmp_path, net=net)
+    assert inputs_table(sl.sim.Network()) == ""
 
 
 def test_rules_are_said_in_words():

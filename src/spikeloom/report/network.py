@@ -127,7 +127,7 @@ def _document(
     from .network_raster import STYLE as RASTER_STYLE
     from .network_raster import raster
     from .network_tables import STYLE as TABLE_STYLE
-    from .network_tables import facts_table, populations_table, wiring, wiring_table
+    from .network_tables import facts_table, inputs_table, populations_table, wiring, wiring_table
 
     late = observed(config, result)
     span = f"From {next(iter(late.values())).begin:,g} to {result.end:,g} ms. " if late else ""
@@ -150,6 +150,7 @@ def _document(
         ),
         Section("Statistics", _grid(places, list(late)), f"{span}{canvas.HINT}"),
         Section("Connections", wiring_table(wiring(net)) if net is not None and net.projections else ""),
+        Section("Input", inputs_table(net) if net is not None else ""),
         Section("How it was made", run_details(_rest(summary), _plain(config))),
     ]
     shown = [section for section in sections if section.body]

@@ -12,6 +12,8 @@ import numpy as np
 from ..errors import ParameterError
 from ..models.declared import Around, Declared
 from ..networks.facts import Fact
+from ..sim.groups import Rate
+from ..sim.inputs import Drive, Injection, NoiseCurrent
 from ..sim.network import Network
 from ..sim.ports import arrival_units
 from ..sim.projection import Projection
@@ -126,6 +128,28 @@ def wiring_table(rows: Sequence[Wiring]) -> Html:
         for w in rows
     ]  # fmt: skip
     return _table(heads, cells, numbers=(2, 3), words=(1, 4, 5, 6))
+
+
+def inputs_table(net: Network) -> Html:
+    """What is driven and injected into the populations, as a table."""
+    rows = [(escape(given.population.name), *map(escape, _input(given, net.dt))) for given in net.inputs]
+    return _table(("population", "input", "into", "weight"), rows, numbers=(), words=(1, 2, 3)) if rows else ""
+
+
+def _input(given: Drive | Injection | NoiseCurrent, dt: float) -> tuple[str, str, str]:
+    """What it is, the input or port that it goes into, its weight."""
+    unit = pretty_unit(given.unit)
+    if isinstance(given, Drive):
+        weight = _summary(given.weights, 1.0, unit)
+        return f"Poisson spikes to each neuron, {_course(given.rate, 'Hz')}", _spaced(given.port), weight
+    if isinstance(given, NoiseCurrent):
+        what = f"noise of its own to each neuron, sd {_summary(given.sd, 1.0, unit)}"
+        return f"{what}, held for {_number(given.steps * dt)} ms", _spaced(given.into), "–"
+    return _course(given, unit), _spaced(given.into), "–"
+
+
+def _course(given: Rate | Injection, unit: str) -> str:
+    return "a function of time" if given.function is not None else _summary(given.numbers, 1.0, unit)
 
 
 def rule_text(rule: object) -> str:
@@ -244,6 +268,6 @@ def _table(heads: Sequence[str], rows: Sequence[Row], numbers: Sequence[int], wo
 
 
 __all__ = [
-    "STYLE", "Wiring", "facts_table", "legend", "populations_table", "rule_text", "synapse_text", "wiring",
-    "wiring_table",
+    "STYLE", "Wiring", "facts_table", "inputs_table", "legend", "populations_table", "rule_text", "synapse_text",
+    "wiring", "wiring_table",
 ]  # fmt: skip

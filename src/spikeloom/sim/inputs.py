@@ -68,7 +68,7 @@ class NoiseCurrent:
     """Noise into the input ``into`` of a population; ``steps`` is for how many each number is held."""
 
     def __init__(self, name: str, population: Population, given: Noise, into: str, unit: Unit, dt: float) -> None:
-        self.name, self.population, self.into = name, population, into
+        self.name, self.population, self.into, self.unit = name, population, into, unit
         self.sd = np.atleast_1d(numbers_of(given.sd, unit, f"sd of {name}"))
         if self.sd.shape not in ((1,), (population.size,)):
             raise ShapeError(f"sd of {name}", got=self.sd.shape, expected=f"a number or [{population.size}]")
@@ -88,7 +88,7 @@ class Drive:
     def __init__(
         self, name: str, population: Population, stimulus: Poisson, weight: Any, port: str, unit: Unit
     ) -> None:
-        self.name, self.population, self.port = name, population, port
+        self.name, self.population, self.port, self.unit = name, population, port, unit
         self.rate = Rate(f"rate of {name}", stimulus.rate, population.size)
         self.weights = np.atleast_1d(numbers_of(weight, unit, f"{name}: weight"))
         if self.weights.shape not in ((1,), (population.size,)):
@@ -105,10 +105,10 @@ class Injection:
     """
 
     def __init__(self, population: Population, current: Any, into: str, unit: Unit) -> None:
-        self.population, self.into, self._unit = population, into, unit
+        self.population, self.into, self.unit = population, into, unit
         self.function: Callable[[np.ndarray], Any] | None = current if callable(current) else None
         self._label = f"current into {into} of {population.name}"
-        self._constant = np.zeros(1)
+        self.numbers = np.zeros(1)
         if current is noise or current is poisson or isinstance(current, Poisson):
             raise ParameterError(self._label, got=_name(current), expected=_CURRENT, mend=_mend(current))
         if self.function is not None:
@@ -120,20 +120,20 @@ class Injection:
             except ValueError:  # some functions in C say nothing about their arguments
                 pass
         else:
-            self._constant = self._checked(current, ((), (population.size,)), self._label, _CURRENT)
+            self.numbers = self._checked(current, ((), (population.size,)), self._label, _CURRENT)
 
     def rows(self, dt: float, first: int, steps: int) -> np.ndarray:
         """[1, N] where it never changes, else [steps, N]."""
         size = self.population.size
         if self.function is None:
-            return np.broadcast_to(self._constant, (1, size))
+            return np.broadcast_to(self.numbers, (1, size))
         label = f"{self._label}, from its function"
         given = at_times(self.function, (np.arange(steps) + first) * dt, label)
         found = self._checked(given, ((), (steps,), (steps, size)), label, "numbers: one, [T] or [T, N]")
         return np.broadcast_to(found if found.ndim != 1 else found[:, None], (steps, size))
 
     def _checked(self, given: Any, shapes: tuple[tuple[int, ...], ...], label: str, kinds: str) -> np.ndarray:
-        numbers = numbers_of(given, self._unit, label, kinds)
+        numbers = numbers_of(given, self.unit, label, kinds)
         if numbers.shape not in shapes:
             expected = " or ".join("a number" if not s else str(list(s)) for s in shapes)
             raise ShapeError(label, got=list(numbers.shape), expected=expected)

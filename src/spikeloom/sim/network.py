@@ -230,6 +230,11 @@ class Network:
     # -- running
 
     @property
+    def inputs(self) -> tuple[Drive | Injection | NoiseCurrent, ...]:
+        """What was given by :meth:`drive` and :meth:`inject`."""
+        return *self._drives, *self._injections, *self._noises
+
+    @property
     def time(self) -> float:
         """How far the network has run, in ms."""
         return 0.0 if self._engine is None else self._engine.step * self.dt
