@@ -295,7 +295,7 @@ def test_nonsense():
     one = {"weight": 0.5, "plasticity": STDP()}
     with pytest.raises(ParameterError, match="a rule such as"):
         net.connect(source, cells, ALL, weight=0.5, plasticity=0.1)
-    with pytest.raises(ModelError, match="gap junction"):
+    with pytest.raises(ParameterError, match="plasticity of a gap junction"):
         net.connect(cells, cells, ALL, synapse=sl.GapJunction(), **one)
     with pytest.raises(ModelError, match="short-term plasticity"):
         net.connect(source, cells, ALL, synapse=sl.TsodyksMarkram(sl.Exponential()), **one)

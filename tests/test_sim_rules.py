@@ -7,10 +7,12 @@ one key in a thousand, so the keys say nothing but that this one is not among th
 from __future__ import annotations
 
 import itertools
+import math
 import random
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import scipy.stats
 import torch
 
@@ -312,6 +314,28 @@ def test_small_world_of_few() -> None:
     assert drawn(sl.sim.small_world(0, 0.5), 8, 8, same=True).sum() == 0
 
 
+def test_neighbours_on_a_lattice_of_decimals_are_those_of_one_of_whole_numbers() -> None:
+    for spacing in (0.1, 0.3, 0.7, 1.1):
+        ring = Side(20, (np.arange(20) * spacing)[:, None])
+        rule = sl.sim.within_distance(3 * spacing, periodic=20 * spacing)
+        assert np.diff(rule.edges(ring, ring, True, 1).starts).tolist() == [7] * 20
+        assert rule.expected(ring, ring) == pytest.approx(140.0, rel=0.15)
+
+
+def test_entries_of_one_place_add_up_beyond_the_type_of_the_matrix() -> None:
+    twice = sp.coo_array((np.array([100, 100], np.int8), ([0, 0], [0, 0])), shape=(1, 1))
+    assert sl.sim.from_matrix(twice).edges(Side(1), Side(1), True, 0).weights.tolist() == [200.0]
+
+
+def test_a_clipped_length_is_one() -> None:
+    line = Side(3, np.array([[0.0], [1.0], [3.0]]))
+    edges = sl.sim.all_to_all().edges(line, line, True, 0)
+    found = sl.sim.clipped(sl.sim.per_distance(2.0), low=1.0, high=5.0).along(1, edges, line, line)
+    assert found.tolist() == [1.0, 2.0, 5.0, 2.0, 1.0, 4.0, 5.0, 4.0, 1.0]
+    with pytest.raises(ParameterError, match=r"per_distance: got a function that fails .* array of distances \[E\]"):
+        sl.sim.per_distance(math.exp).along(1, edges, line, line)
+
+
 def test_block_model_probabilities() -> None:
     sizes, post_sizes = [300, 500, 0, 200], [400, 350]
     p = [[0.1, 0.5], [0.0, 1.0], [0.3, 0.3], [0.9, 0.02]]
@@ -553,6 +577,16 @@ Z = Side(3, np.zeros((3, 2)))
         (lambda: sl.sim.from_matrix(np.ones((2, 3))).edges(Z, Z, True, 0), ShapeError, r"\(2, 3\)"),
         (lambda: sl.sim.from_matrix(np.ones((2, 3)), delays=np.ones((3, 2))), ShapeError, "as the matrix"),
         (lambda: sl.sim.from_matrix([[1.0, 2.0], [3.0]]), ParameterError, r"got \[\[1.0, 2.0\], \[3.0\]\], exp"),
+        (lambda: sl.sim.within_distance(True), ParameterError, "radius: got True, expected a length above 0"),
+        (lambda: sl.sim.within_distance("a"), ParameterError, "radius: got 'a', expected a length above 0"),
+        (lambda: sl.sim.gaussian_distance(1.0 * sl.ms), ParameterError, "sd: got .* Leave out the unit"),
+        (lambda: sl.sim.within_distance(1.0, periodic=True), ParameterError, "periodic: got True, expected lengths"),
+        (lambda: sl.sim.within_distance(1.0, periodic="x"), ParameterError, "periodic: got 'x', expected lengths"),
+        (lambda: sl.sim.per_distance(1.0, periodic=[[1], [2, 3]]), ParameterError, "periodic: got .*, expected leng"),
+        (lambda: sl.sim.fixed_in_degree(2, autapses="no"), ParameterError, "fixed_in_degree: autapses: got 'no'"),
+        (lambda: sl.sim.fixed_total(2, multapses=1), ParameterError, "fixed_total: multapses: got 1, expected True or"),
+        (lambda: sl.sim.fixed_probability(True), ParameterError, "got True, expected a probability"),
+        (lambda: sl.sim.from_matrix(sp.coo_array(np.ones((2, 2), complex))), ParameterError, "matrix of complex128"),
         (lambda: sl.sim.from_matrix([["a"]]), ParameterError, r"from_matrix: got \[\['a'\]\], expected rows"),
         (lambda: sl.sim.from_matrix("abc"), ParameterError, "from_matrix: got 'abc'"),
         (lambda: sl.sim.from_matrix(np.ones((1, 2)), delays=[["a", "b"]]), ParameterError, "from_matrix: delays: got"),

@@ -26,3 +26,24 @@ def test_a_sum_adds_values_and_gathers_breaks() -> None:
 def test_steps_out_of_order_or_not_finite_are_refused(changes) -> None:
     with pytest.raises(ParameterError, match="expected"):
         Steps(*changes)
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.15, 0.3, 0.35, 0.7, 0.06])
+def test_a_step_begins_with_the_step_that_begins_then(dt: float) -> None:
+    times = np.arange(400) * dt
+    for k in range(1, 400):
+        when = float(f"{k * dt:.6g}")  # as it is written: 0.45 for 3 * 0.15 = 0.44999999999999996
+        assert np.count_nonzero(Steps((when, 1.0))(times)) == 400 - k
+        assert np.flatnonzero(Ramp(slope=1.0, stop=when)(times)).tolist() == list(range(1, k))
+
+
+@pytest.mark.parametrize("changes", [(("a", 1.0),), ((None, 1.0),), ((1.0, "x"),), ((1.0, True),)])
+def test_steps_of_texts_are_refused(changes) -> None:
+    with pytest.raises(ParameterError, match=r"a step current: got .*, expected finite numbers"):
+        Steps(*changes)
+
+
+@pytest.mark.parametrize("given", [{"slope": "x"}, {"slope": 1.0, "start": 5.0, "stop": 4.0}, {"slope": np.nan}])
+def test_ramps_that_cannot_be(given) -> None:
+    with pytest.raises(ParameterError, match=r"a ramp: got Ramp.*, expected finite numbers, start before stop"):
+        Ramp(**given)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ModelError, ParameterError, did_you_mean
 from ..lang.expr import symbol
-from ..units import plain
+from ..units import one, plain
 from .declare import Draw, Input, Option, Param, Port, State
 
 _TABLES = ((Param, "params"), (State, "states"), (Input, "inputs"), (Option, "options"), (Draw, "draws"))
@@ -205,10 +205,9 @@ def check_range(label: str, declared: Param, array: np.ndarray) -> None:
             beyond = sign * (array - bound) < 0 if declared.inclusive else sign * (array - bound) <= 0
             if beyond.any():
                 relation = (">" if sign > 0 else "<") + ("=" if declared.inclusive else "")
-                got = f"{array[beyond].flat[0]:g} {declared.unit}"
-                raise ParameterError(
-                    f"{label} is out of range", got=got, expected=f"{relation} {bound:g} {declared.unit}"
-                )
+                unit = "" if declared.unit is one else f" {declared.unit}"
+                got, expected = f"{array[beyond].flat[0]:g}{unit}", f"{relation} {bound:g}{unit}"
+                raise ParameterError(f"{label} is out of range", got=got, expected=expected)
 
 
 def _comparable(value: float | np.ndarray) -> object:

@@ -212,6 +212,7 @@ def _initial(parts: Parts, population: Population, model: NeuronModel) -> dict[s
     for name, value in values.items():
         if isinstance(value, Distribution):
             value = value.draw(key_of(parts.seed, f"{population.name}/initial {name}"), population.size)
+            population.check_initial(name, value)
         numbers = np.broadcast_to(np.asarray(value, np.float64), (population.size,))
         if model.states[name].timer and not isinstance(population.solver, Located):
             numbers = whole_steps(numbers, parts.dt)

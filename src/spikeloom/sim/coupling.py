@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
@@ -56,14 +57,24 @@ class Coupling:
         return starts, others[order].astype(np.int32), conductances
 
 
+def check_contact(label: str, contact: GapJunction, given: Mapping[str, Any]) -> None:
+    """Raise ParameterError where a gap junction was ``given`` more than a weight: it is nothing but a conductance."""
+    for what, value in given.items():
+        if value is not None:
+            raise ParameterError(
+                f"{label}: {what} of a gap junction", got=repr(value), expected="none: it is a contact"
+            )
+    if contact != GapJunction():
+        mend = "Write synapse=sl.GapJunction() and give the conductance as weight=."
+        raise ParameterError(f"{label}: conductances are given twice", got=repr(contact), mend=mend)
+
+
 def couple(
-    label: str, pre: Group, post: Population, rule: Rule, *, weight: Any, delay: Any, net: tuple[float, int]
+    label: str, pre: Group, post: Population, rule: Rule, weight: Any, net: tuple[float, int]
 ) -> tuple[Projection, tuple[Coupling, ...]]:
     """Couple the two sides of every edge; ``net`` is (dt, seed). Raises ModelError where one side has no voltage."""
     if not isinstance(pre, Population):
         raise ModelError(f"{label}: a gap junction couples voltages", got=repr(pre), expected="two populations")
-    if delay is not None:
-        raise ParameterError(f"{label}: delay of a gap junction", got=delay, expected="none: it is a contact")
     halves = [(post, pre, (True, False))] if pre is post else [(post, pre, (True,)), (pre, post, (False,))]
     ports: list[str] = []
     for target, _, _ in halves:
@@ -73,9 +84,9 @@ def couple(
             port = f"gap_{number}"
         target.synapses[port] = GapJunction()
         ports.append(port)
-    made = Projection(label, pre, post, rule, Receptor(ports[0]), (weight, net[0]), net)
+    made = Projection(label, pre, post, rule, Receptor(ports[0]), (weight, None), net)
     found = [Coupling(made, t, s, port, ways) for (t, s, ways), port in zip(halves, ports, strict=True)]
     return made, tuple(found)
 
 
-__all__ = ["Coupling", "couple"]
+__all__ = ["Coupling", "check_contact", "couple"]

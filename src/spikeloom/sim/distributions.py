@@ -134,6 +134,9 @@ class _Clipped(Distribution):
     def shaped(self, numbers: np.ndarray) -> np.ndarray:
         return np.clip(self.inner.shaped(numbers), self.low, self.high)
 
+    def along(self, key: int, edges: Edges, pre: Side, post: Side) -> np.ndarray:
+        return np.clip(self.inner.along(key, edges, pre, post), self.low, self.high)
+
 
 def uniform(low: float, high: float) -> Distribution:
     """Evenly between ``low`` and ``high``. Raises ParameterError unless both are finite and low <= high.

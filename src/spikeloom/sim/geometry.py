@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import ParameterError, ShapeError
 from .edges import Edges, Side
+from .numbers import array_of, said
 
 _CHUNK = 2**18  # edges whose distances are found together
 
@@ -29,9 +30,15 @@ def checked_periods(label: str, periodic: Any) -> tuple[float, ...] | None:
     """Lengths after which space repeats, one for all dimensions or one for each; None where it does not."""
     if periodic is None:
         return None
-    lengths = np.atleast_1d(np.asarray(periodic, np.float64))
-    if lengths.ndim != 1 or not (np.isfinite(lengths).all() and (lengths > 0.0).all()):
-        raise ParameterError(f"{label}: periodic", got=periodic, expected="lengths above 0, one or one a dimension")
+    lengths = np.atleast_1d(array_of(periodic))
+    if (
+        lengths.ndim != 1
+        or lengths.dtype.kind not in "iuf"
+        or not (np.isfinite(lengths).all() and (lengths > 0.0).all())
+    ):
+        raise ParameterError(
+            f"{label}: periodic", got=said(periodic), expected="lengths above 0, one or one a dimension"
+        )
     return tuple(map(float, lengths))
 
 

@@ -143,7 +143,10 @@ def _each(label: str, name: str, given: Any, count: int) -> np.ndarray | None:
 def _entries(label: str, matrix: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[int, int]]:
     """Rows, columns and values of the entries that are not zero, row by row, and the shape."""
     if hasattr(matrix, "tocsr"):
-        rows = matrix.tocsr().copy()
+        if matrix.dtype.kind not in "biuf":
+            raise ParameterError(label, got=f"a sparse matrix of {matrix.dtype}", expected="numbers or truth values")
+        wide = matrix if matrix.dtype == bool else matrix.astype(np.float64)  # sums of int8 would overflow
+        rows = wide.tocsr().copy()
         rows.sum_duplicates()
         sparse = rows.tocoo()
         kept = sparse.data != 0

@@ -11,11 +11,13 @@ from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
 from ..models.base import NeuronModel, require_model
 from ..models.mechanism import Mechanism
 from ..solvers import DormandPrince, Located, OffGrid, Solver
-from ..units import Hz, ms
+from ..units import Hz, Quantity, ms, one
 from .distributions import Distribution
 from .edges import Side
 from .numbers import array_of, at_times, numbers_of, require_finite
 from .ports import with_synapses
+
+_LAST = 2**53  # steps, beyond which not every whole number is one of float64
 
 
 class Group:
@@ -61,6 +63,9 @@ class Population(Group):
         if many:
             expected = f"one value or {self.size}"
             raise ShapeError(f"parameters of population {name}", got=many, expected=expected)
+        if solver is not None and not isinstance(solver, Solver):  # pyright: ignore[reportUnnecessaryIsInstance]
+            what, expected = f"solver of population {name}", "one such as sl.solvers.Exact()"
+            raise ParameterError(what, got=repr(solver), expected=expected)
         if isinstance(solver, DormandPrince):
             what, expected = f"population {name} cannot have this solver", "one such as sl.solvers.Located()"
             raise ModelError(what, got=repr(solver), expected=expected)
@@ -111,12 +116,15 @@ class Population(Group):
             numbers = numbers_of(value, known[name].unit, f"{name} of {self.name}", kinds)
             if numbers.shape not in ((), (self.size,)):
                 raise ShapeError(f"{name} of {self.name}", got=numbers.shape, expected=f"a number or [{self.size}]")
-            if not np.isfinite(numbers).all():
-                raise ParameterError(f"{name} of {self.name}", got="NaN or infinity", expected="finite numbers")
-            if known[name].timer and (numbers < 0.0).any():
-                expected = "times that are left, at least 0 ms"
-                raise ParameterError(f"{name} of {self.name}", got=numbers.min(), expected=expected)
+            self.check_initial(name, numbers)
             self.initial[name] = numbers
+
+    def check_initial(self, name: str, numbers: np.ndarray) -> None:
+        """Raise ParameterError unless a state can begin with these."""
+        require_finite(f"{name} of {self.name}", numbers)
+        if self.model.states[name].timer and (numbers < 0.0).any():
+            expected = "times that are left, at least 0 ms"
+            raise ParameterError(f"{name} of {self.name}", got=numbers.min(), expected=expected)
 
 
 @final
@@ -131,8 +139,8 @@ class PoissonGroup(Group):
     def __init__(self, name: str, size: int, rate: Any, correlation: float = 0.0, positions: Any = None) -> None:
         super().__init__(name, size, positions)
         self.rate = Rate(f"rate of {name}", rate, self.size)
-        if not 0.0 <= correlation <= 1.0:
-            raise ParameterError(f"correlation of {name}", got=correlation, expected="between 0 and 1")
+        if not isinstance(correlation, (int, float, np.number)) or not 0.0 <= correlation <= 1.0:
+            raise ParameterError(f"correlation of {name}", got=repr(correlation), expected="a number from 0 to 1")
         self.correlation = float(correlation)
 
     def check(self, most: float) -> None:
@@ -168,6 +176,9 @@ class SpikeSource(Group):
 
     def by_step(self, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """Steps (a spike at time t belongs to the step that ends at t) and neurons, in order."""
+        if self.times.size and self.times.max() / dt > _LAST:
+            got = f"{self.times.max():g} ms"
+            raise ParameterError(f"times of {self.name}", got=got, expected=f"at most {_LAST * dt:g} ms")
         steps = np.rint(self.times / dt).astype(np.int64) - 1
         if steps.size and steps.min() < 0:
             got = f"{self.times.min():g} ms"
@@ -228,7 +239,10 @@ def require_own(group: object, own: Mapping[str, Group], kind: type[Group]) -> N
 
 
 def _positions(name: str, size: int, given: Any) -> np.ndarray:
-    positions = numbers_of(given, ms, f"positions of {name}", mend="Give plain numbers.")
+    mend = "Give plain numbers, all in the unit of length of your rules."
+    if isinstance(given, Quantity):
+        raise ParameterError(f"positions of {name}", got=f"numbers in {given.unit}", expected="numbers", mend=mend)
+    positions = numbers_of(given, one, f"positions of {name}", mend=mend)
     positions = positions[:, None] if positions.ndim == 1 else positions
     if positions.ndim != 2 or len(positions) != size:
         raise ShapeError(f"positions of {name}", got=positions.shape, expected=f"[{size}, dimensions]")

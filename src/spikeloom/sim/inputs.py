@@ -128,8 +128,11 @@ class Injection:
         if self.function is None:
             return np.broadcast_to(self.numbers, (1, size))
         label = f"{self._label}, from its function"
-        given = at_times(self.function, (np.arange(steps) + first) * dt, label)
-        found = self._checked(given, ((), (steps,), (steps, size)), label, "numbers: one, [T] or [T, N]")
+        # As many times as neurons would not tell [N] from [T].
+        asked = steps + 1 if steps == size > 1 else steps
+        given = at_times(self.function, (np.arange(asked) + first) * dt, label)
+        found = self._checked(given, ((), (asked,), (asked, size)), label, "numbers: one, [T] or [T, N]")
+        found = found[:steps] if found.ndim else found
         return np.broadcast_to(found if found.ndim != 1 else found[:, None], (steps, size))
 
     def _checked(self, given: Any, shapes: tuple[tuple[int, ...], ...], label: str, kinds: str) -> np.ndarray:

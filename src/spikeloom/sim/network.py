@@ -25,7 +25,7 @@ from ..storage.checkpoint import load_checkpoint, save_checkpoint
 from ..units import Quantity, ms, plain
 from .build import Parts
 from .by_name import ByName
-from .coupling import Coupling, couple
+from .coupling import Coupling, check_contact, couple
 from .edges import Rule
 from .engine import Chunk, Engine
 from .groups import Group, PoissonGroup, Population, SpikeSource, require_own
@@ -150,14 +150,13 @@ class Network:
             raise ModelError(f"{post.name} receives no spikes", got=type(post).__name__, expected="a population")
         if not isinstance(rule, Rule):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ParameterError("rule", got=repr(rule), expected="one such as sl.sim.fixed_probability(0.1)")
-        label = name or self._free(f"{pre.name} to {post.name}")
+        label = self._free(f"{pre.name} to {post.name}") if name is None else name
         self._check_new(label, {**self.projections, **self._couplings})
         weight, delay = checked_numbers(label, rule, weight, delay, self.dt)
         if isinstance(synapse, GapJunction):
-            if plasticity is not None:
-                raise ModelError(f"{label}: spikes do not change a gap junction", got=repr(plasticity))
-            how = {"weight": weight, "delay": delay, "net": (self.dt, self.seed)}
-            made, self._couplings[label] = couple(label, pre, post, rule, **how)
+            how = {"into": into, "vary": vary, "plasticity": plasticity, "delay": delay}
+            check_contact(label, synapse, how)
+            made, self._couplings[label] = couple(label, pre, post, rule, weight, (self.dt, self.seed))
             return made
         if isinstance(pre, Population) and not pre.fires:
             raise ModelError(f"{pre.name} never fires", got=type(pre.given_model).__name__, expected="a spiking model")
@@ -171,8 +170,7 @@ class Network:
         if plasticity is not None:
             check_rule(label, plasticity, release, arrival_units(post.model)[port])
         receptor = Receptor(port, post.synapses.get(port), release, plasticity)
-        given = weight, self.dt if delay is None else delay
-        made = Projection(label, pre, post, rule, receptor, given, (self.dt, self.seed))
+        made = Projection(label, pre, post, rule, receptor, (weight, delay), (self.dt, self.seed))
         self.projections[label] = made
         return made
 
@@ -368,13 +366,14 @@ class Network:
         return group
 
     def _new(self, name: str) -> str:
-        if not (isinstance(name, str) and name):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ParameterError("name of a group", got=repr(name), expected="a text that is not empty")
         self._check_new(name, self.groups)
         return name
 
     def _check_new(self, name: str, taken: Any) -> None:
         self._check_open()
+        if not (isinstance(name, str) and name):  # pyright: ignore[reportUnnecessaryIsInstance]
+            what = "name of a group" if taken is self.groups else "name of a connection"
+            raise ParameterError(what, got=repr(name), expected="a text that is not empty")
         if name in taken:
             mend = "Names are unique: random numbers follow from them."
             raise ParameterError(f"the name {name!r} is taken", mend=mend)

@@ -66,20 +66,25 @@ def require_finite(label: str, numbers: np.ndarray) -> None:
 
 
 def at_times(function: Callable[[np.ndarray], Any], times: np.ndarray, label: str) -> Any:
-    """What a user's ``function`` says of an array of times; raises ParameterError where it is one of a single time.
+    """What a user's ``function`` says of an array of times in ms; see :func:`of_array`."""
+    return of_array(function, times, label, "times [T] in ms")
+
+
+def of_array(function: Callable[[np.ndarray], Any], given: np.ndarray, label: str, what: str) -> Any:
+    """What a user's ``function`` says of an array of ``what``; raises ParameterError for one of a single number.
 
     >>> import math
-    >>> at_times(lambda t: math.sin(t), np.arange(2.0), "current")  # doctest: +ELLIPSIS
+    >>> of_array(lambda t: math.sin(t), np.arange(2.0), "current", "times [T] in ms")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     spikeloom.errors.ParameterError: current: got a function that fails (...), expected one of an array of times [T]...
     """
     try:
-        return function(times)
+        return function(given)
     except (TypeError, ValueError) as error:
-        mend = "Write np.sin(t) for math.sin(t), np.where(t > 1, a, b) for a choice."
+        mend = "Write np.sin(x) for math.sin(x), np.where(x > 1, a, b) for a choice."
         got = f"a function that fails ({error})"
-        raise ParameterError(label, got=got, expected="one of an array of times [T] in ms", mend=mend) from error
+        raise ParameterError(label, got=got, expected=f"one of an array of {what}", mend=mend) from error
 
 
-__all__ = ["LARGEST", "array_of", "at_times", "numbers_of", "require_finite", "said", "scalar"]
+__all__ = ["LARGEST", "array_of", "at_times", "numbers_of", "of_array", "require_finite", "said", "scalar"]

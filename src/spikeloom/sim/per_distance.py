@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ParameterError, ShapeError
+from ..units import one
 from .distributions import Distribution
 from .edges import Edges, Side
 from .geometry import checked_periods, distances
+from .numbers import numbers_of, of_array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class _PerDistance(Distribution):
 
     def along(self, key: int, edges: Edges, pre: Side, post: Side) -> np.ndarray:
         length = distances("per_distance", edges, pre, post, self.periodic)
-        found = np.asarray(self.function(length), np.float64)
+        found = numbers_of(of_array(self.function, length, "per_distance", "distances [E]"), one, "per_distance")
         if found.shape != length.shape:
             expected = f"[{len(length)}], one number for each distance"
             raise ShapeError("per_distance: the function gives", got=found.shape, expected=expected)

@@ -15,11 +15,11 @@ from ..kernels.random import key_of
 from ..models.declared import check_range
 from ..models.mechanism import Mechanism
 from ..plasticity import Plasticity
-from ..units import Quantity, Unit, ms, plain
+from ..units import Quantity, Unit, ms
 from .distributions import Distribution
 from .edges import Edges, Rule
 from .groups import Group, Population
-from .numbers import numbers_of, require_finite
+from .numbers import numbers_of, require_finite, said
 from .ports import arrival_units
 from .release import Release
 
@@ -84,7 +84,7 @@ class Projection:
 
     ``edges`` are rows by source. ``weights`` is one number [1] or [E], in the order of ``edges.targets``: with
     ``plasticity`` a copy of what they are now; ``steps`` is the delay of each, alike. ``given`` are weight and delay as
-    they were given, ``net`` is (dt, seed).
+    they were given (None: the rule brings them, or a delay of one step), ``net`` is (dt, seed).
     """
 
     def __init__(
@@ -94,8 +94,9 @@ class Projection:
         self.name, self.pre, self.post, self.rule = name, pre, post, rule
         self.port, self.synapse, self.release = receptor.port, receptor.synapse, receptor.release
         self.plasticity = receptor.plasticity
-        self._weight, delay = given
+        self._weight, self._told = given
         self.dt, self._seed = net
+        delay = self.dt if self._told is None else self._told
         self.delay = Delay(dendritic=delay) if isinstance(delay, (int, float)) else delay
         self._delay = self.delay.total if isinstance(self.delay, Delay) else delay
         self.live: Live | None = None  # the edges of a running network, where they change
@@ -156,8 +157,7 @@ class Projection:
         if self._weights is None:
             brought = self.kept.weights
             if brought is not None and self._weight is not None:
-                mend = "Leave out weight=, or the weights of the rule."
-                raise ParameterError(f"{self.name}: weights are given twice", mend=mend)
+                raise _twice(self.name, "weight")
             self._weights = self._numbers("weight", brought if self._weight is None else self._weight, self.unit)
         return self._weights
 
@@ -174,7 +174,9 @@ class Projection:
         if self._steps is not None:
             return self._steps
         brought = self.kept.delays
-        drawn = isinstance(self._delay, Distribution) or brought is not None
+        if brought is not None and self._told is not None:
+            raise _twice(self.name, "delay")
+        drawn = isinstance(self._delay, Distribution)
         delays = self._numbers("delay", self._delay if brought is None else brought, ms)
         if isinstance(self.delay, Delay) and self.delay.besides:
             delays = delays + self.delay.besides
@@ -256,6 +258,9 @@ def checked_numbers(label: str, rule: Rule, weight: Any, delay: Any, dt: float) 
 
     Raises ParameterError for one number that cannot be, at once; many are looked at when edges are drawn.
     """
+    for what, given in (("weight", weight), ("delay", delay)):
+        if given is not None and getattr(rule, f"{what}s", None) is not None:
+            raise _twice(label, what)
     if weight is None and getattr(rule, "weights", None) is None:
         mend = "Give weight=0.5, say, or a value for each edge."
         raise ParameterError(f"{label}: weight", got="none", expected="a number, [E] or a distribution", mend=mend)
@@ -271,6 +276,10 @@ def checked_numbers(label: str, rule: Rule, weight: Any, delay: Any, dt: float) 
     return weight, delay
 
 
+def _twice(label: str, what: str) -> ParameterError:
+    return ParameterError(f"{label}: {what}s are given twice", mend=f"Leave out {what}=, or the {what}s of the rule.")
+
+
 def _too_short(label: str, delay: float, dt: float) -> ParameterError:
     mend = f"A spike takes at least one step: use a delay of {dt:g} ms or more, or a smaller dt."
     expected = f">= dt = {dt:g} ms" + ", finite" * (delay == math.inf)
@@ -278,16 +287,13 @@ def _too_short(label: str, delay: float, dt: float) -> ParameterError:
 
 
 def _time(name: str, given: Any) -> Any:
-    value: Any = plain(given, ms, name)
-    if isinstance(value, Distribution):
-        return value
-    if np.ndim(value) == 1:
-        value = np.asarray(value, np.float64)
-        if np.isfinite(value).all() and (value >= 0.0).all():
-            return value
-    if not (isinstance(value, (int, float)) and 0.0 <= value < math.inf):
-        raise ParameterError(f"{name} part of a delay", got=value, expected="finite times of at least 0 ms")
-    return float(value)
+    if isinstance(given, Distribution):
+        return given
+    label, expected = f"{name} part of a delay", "finite times of at least 0 ms: one, [E] or a distribution"
+    times = numbers_of(given, ms, label, expected)
+    if times.ndim > 1 or not (np.isfinite(times).all() and (times >= 0.0).all()):
+        raise ParameterError(label, got=said(given), expected=expected)
+    return times if times.ndim else float(times)
 
 
 def _shown(part: Any) -> str:

@@ -12,6 +12,7 @@ from ..kernels.connect.bernoulli import bernoulli
 from ..kernels.connect.choose import incoming, outgoing, spread
 from ..kernels.random import key_of
 from .edges import Edges, Rule, Side
+from .numbers import scalar
 
 _MOST = 2**31 - 1
 
@@ -118,7 +119,7 @@ def all_to_all(*, autapses: bool = True) -> Rule:
     >>> all_to_all(autapses=False).edges(Side(3), Side(3), True, 0).targets.tolist()
     [1, 2, 0, 2, 0, 1]
     """
-    return _AllToAll(autapses)
+    return _AllToAll(flag("all_to_all: autapses", autapses))
 
 
 def one_to_one() -> Rule:
@@ -138,7 +139,7 @@ def fixed_probability(p: float, *, autapses: bool = True) -> Rule:
     >>> fixed_probability(0.1).expected(Side(100), Side(50))
     500.0
     """
-    return _FixedProbability(probability("fixed_probability", p), autapses)
+    return _FixedProbability(probability("fixed_probability", p), flag("fixed_probability: autapses", autapses))
 
 
 def fixed_in_degree(count: int, *, autapses: bool = True, multapses: bool = True) -> Rule:
@@ -150,7 +151,7 @@ def fixed_in_degree(count: int, *, autapses: bool = True, multapses: bool = True
     >>> np.bincount(edges.targets).tolist()
     [4, 4, 4]
     """
-    return _FixedInDegree(_count("fixed_in_degree", count, _MOST), autapses, multapses)
+    return _FixedInDegree(_count("fixed_in_degree", count, _MOST), *_flags("fixed_in_degree", autapses, multapses))
 
 
 def fixed_out_degree(count: int, *, autapses: bool = True, multapses: bool = True) -> Rule:
@@ -159,7 +160,7 @@ def fixed_out_degree(count: int, *, autapses: bool = True, multapses: bool = Tru
     >>> fixed_out_degree(4).edges(Side(3), Side(10), False, key=1).starts.tolist()
     [0, 4, 8, 12]
     """
-    return _FixedOutDegree(_count("fixed_out_degree", count, _MOST), autapses, multapses)
+    return _FixedOutDegree(_count("fixed_out_degree", count, _MOST), *_flags("fixed_out_degree", autapses, multapses))
 
 
 def fixed_total(count: int, *, autapses: bool = True, multapses: bool = True) -> Rule:
@@ -170,14 +171,26 @@ def fixed_total(count: int, *, autapses: bool = True, multapses: bool = True) ->
     >>> len(fixed_total(25).edges(Side(10), Side(10), True, key=1).targets)
     25
     """
-    return _FixedTotal(_count("fixed_total", count), autapses, multapses)
+    return _FixedTotal(_count("fixed_total", count), *_flags("fixed_total", autapses, multapses))
+
+
+def flag(label: str, value: Any) -> bool:
+    """A truth value; raises ParameterError for anything else."""
+    value = scalar(value)
+    if not isinstance(value, bool):
+        raise ParameterError(label, got=repr(value), expected="True or False")
+    return value
 
 
 def probability(label: str, value: Any) -> float:
     """A number from 0 to 1; raises ParameterError for any other."""
-    if not (isinstance(value, (int, float, np.number)) and 0.0 <= float(value) <= 1.0):
+    if not (not isinstance(value, bool) and isinstance(value, (int, float, np.number)) and 0.0 <= float(value) <= 1.0):
         raise ParameterError(label, got=value, expected="a probability from 0 to 1")
     return float(value)
+
+
+def _flags(label: str, autapses: Any, multapses: Any) -> tuple[bool, bool]:
+    return flag(f"{label}: autapses", autapses), flag(f"{label}: multapses", multapses)
 
 
 def _count(label: str, value: Any, most: float = float("inf")) -> int:
@@ -195,6 +208,6 @@ def _check_choices(label: str, count: int, there: int, multapses: bool, what: st
 
 
 __all__ = [
-    "all_to_all", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total", "one_to_one",
+    "all_to_all", "fixed_in_degree", "fixed_out_degree", "fixed_probability", "fixed_total", "flag", "one_to_one",
     "probability",
 ]  # fmt: skip

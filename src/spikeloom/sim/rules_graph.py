@@ -14,7 +14,7 @@ from ..kernels.random import key_of
 from ..units import one
 from .edges import Edges, Rule, Side
 from .numbers import array_of, numbers_of
-from .rules import probability
+from .rules import flag, probability
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +102,7 @@ def block_model(sizes: Any, p: Any, *, post_sizes: Any = None, autapses: bool = 
     if table.shape != (len(pre), len(post)):
         raise ShapeError("block_model: p", got=table.shape, expected=shape)
     chances = tuple(tuple(probability("block_model: p", float(x)) for x in row) for row in table)
-    return _BlockModel(pre, post, chances, autapses)
+    return _BlockModel(pre, post, chances, flag("block_model: autapses", autapses))
 
 
 def _sizes(name: str, given: Any) -> tuple[int, ...]:

@@ -10,10 +10,12 @@ import numpy as np
 
 from ..errors import ParameterError
 from ..kernels.connect.distance import by_distance
+from ..units import Quantity
 from .edges import Edges, Rule, Side
 from .geometry import apart, checked_periods, periods_of, places
-from .rules import probability
+from .rules import flag, probability
 
+_ROUNDING = 1e-9  # of a length: 0.3 apart on a lattice of 0.1 is not farther than 0.3
 _SAMPLE = 100_000  # pairs by which the number of edges is estimated
 
 
@@ -30,7 +32,7 @@ class _ByDistance(Rule):
     def edges(self, pre: Side, post: Side, same: bool, key: int) -> Edges:
         sides = places(self.label, pre, post)
         periods = periods_of(self.label, self.periodic, sides[0].shape[1])
-        how = self.form, self.scale, self.p, self.cutoff
+        how = self.form, self.scale, self.p, self.cutoff * (1.0 + _ROUNDING)
         return Edges(*by_distance(sides, periods, how, same and not self.autapses, key))
 
     def expected(self, pre: Side, post: Side) -> float:
@@ -44,7 +46,7 @@ class _ByDistance(Rule):
         )  # fmt: skip
         x = length / self.scale
         shape = {"within": np.ones_like(x), "gaussian": np.exp(-0.5 * x * x), "exponential": np.exp(-x)}[self.form]
-        return float(self.p * np.mean(shape * (length <= self.cutoff)) * pre.size * post.size)
+        return float(self.p * np.mean(shape * (length <= self.cutoff * (1.0 + _ROUNDING))) * pre.size * post.size)
 
 
 def within_distance(radius: float, *, p: float = 1.0, periodic: Any = None, autapses: bool = True) -> Rule:
@@ -92,13 +94,15 @@ def exponential_distance(
 
 
 def _by_distance(label: str, form: str, scale: float, p: float, cutoff: float, periodic: Any, autapses: bool) -> Rule:
-    for name, length in (("scale", scale), ("cutoff", cutoff)):
-        if not (isinstance(length, (int, float, np.number)) and length > 0.0):
-            raise ParameterError(f"{label}: {name}", got=length, expected="a length above 0")
+    names = {"within": ("scale", "radius"), "gaussian": ("sd", "cutoff"), "exponential": ("scale", "cutoff")}[form]
+    for name, length in zip(names, (scale, cutoff), strict=True):
+        if isinstance(length, bool) or not (isinstance(length, (int, float, np.number)) and length > 0.0):
+            mend = "Leave out the unit: it is that of the positions." if isinstance(length, Quantity) else ""
+            raise ParameterError(f"{label}: {name}", got=repr(length), expected="a length above 0", mend=mend)
     if not math.isfinite(scale):
-        raise ParameterError(f"{label}: scale", got=scale, expected="a finite length")
-    lengths = checked_periods(label, periodic)
-    return _ByDistance(label, form, float(scale), probability(label, p), float(cutoff), lengths, autapses)
+        raise ParameterError(f"{label}: {names[0]}", got=scale, expected="a finite length")
+    how = probability(label, p), float(cutoff), checked_periods(label, periodic)
+    return _ByDistance(label, form, float(scale), *how, flag(f"{label}: autapses", autapses))
 
 
 __all__ = ["exponential_distance", "gaussian_distance", "within_distance"]

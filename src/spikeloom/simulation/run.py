@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from ..errors import ModelError, ParameterError, did_you_mean
+from ..errors import ModelError, ParameterError, ShapeError, did_you_mean
 from ..kernels.scan.advance import Advance
 from ..kernels.scan.scan import checked_dt, initial_state
 from ..kernels.step import with_timers_in_steps
@@ -174,10 +174,18 @@ def _start(
     model: NeuronModel, neurons: int, state: Mapping[str, Any] | None, dtype: torch.dtype
 ) -> dict[str, torch.Tensor]:
     start = initial_state(model, (neurons,), torch.empty(0, dtype=dtype))
+    if state is not None and not isinstance(state, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ParameterError("state", got=repr(state), expected='initial values by name, as in {"v": -65.0}')
     for name, value in (state or {}).items():
         if name not in start:
             raise ModelError(f"{type(model).__name__} has no state {name!r}", mend=did_you_mean(name, start))
-        given = torch.as_tensor(plain(value, model.states[name].unit, name), dtype=dtype)
+        try:
+            given = torch.as_tensor(plain(value, model.states[name].unit, name), dtype=dtype)
+        except (TypeError, ValueError, RuntimeError):
+            raise ParameterError(f"initial value of {name}", got=repr(value), expected="numbers") from None
+        if given.shape not in ((), (1,), (neurons,)):
+            expected = f"a number or [{neurons}]"
+            raise ShapeError(f"initial value of {name}", got=list(given.shape), expected=expected)
         if not bool(torch.isfinite(given).all()):
             raise ParameterError(f"initial value of {name}", got="NaN or infinity", expected="finite numbers")
         if model.states[name].timer and bool((given < 0.0).any()):
