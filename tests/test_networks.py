@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
+import scipy.signal
 import torch
 
 import spikeloom as sl
@@ -24,7 +25,7 @@ from spikeloom.errors import ConfigError, FileError, ParameterError
 from spikeloom.kernels.random import draw_by_key, key_of
 from spikeloom.networks import NETWORKS, NetworkConfig
 from spikeloom.networks.facts import Fact
-from spikeloom.networks.measures import mean_cv
+from spikeloom.networks.measures import mean_cv, rhythm
 from spikeloom.sim.network import Network
 from spikeloom.sim.result import Result
 
@@ -355,8 +356,9 @@ def test_command_writes_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "already exists" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_what_was_simulated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from spikeloom.cli import simulate_run
 
@@ -364,13 +366,13 @@ def test_ctrl_c_keeps_what_was_simulated(
     def pressed(text: str) -> Any:
         def progress(done: float, total: float, seconds: float) -> None:
             if done >= 300.0:
-                signal.raise_signal(signal.SIGINT)
+                signal.raise_signal(number)
 
         yield progress
 
     monkeypatch.setattr(simulate_run, "show_simulation", pressed)
     options = ["--duration", "100000", "--out", str(tmp_path), "--name", "run", "--threads", "1"]
-    assert main(["simulate", "cuba", *options]) == 130
+    assert main(["simulate", "cuba", *options]) == 128 + number
     said = capsys.readouterr()
     assert "stopped at" in said.err
     assert "of 100000 ms" in said.err
@@ -378,6 +380,49 @@ def test_ctrl_c_keeps_what_was_simulated(
     assert summary["complete"] is False
     assert 300.0 <= summary["simulated_ms"] < 50_000.0
     assert summary["facts"]["rate of exc"]["value"] == pytest.approx(5.2, abs=1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_pages_are_drawn_loses_nothing(
+    number: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from spikeloom.cli import simulate_run
+
+    drawn = simulate_run._draw
+
+    def pressed(*given: Any) -> None:
+        signal.raise_signal(number)
+        drawn(*given)
+
+    monkeypatch.setattr(simulate_run, "_draw", pressed)
+    options = ["--duration", "250", "--out", str(tmp_path), "--name", "run", "--threads", "1"]
+    assert main(["simulate", "cuba", *options]) == 128 + number
+    assert f"interrupted while its pages were drawn; what was simulated is in {tmp_path}" in capsys.readouterr().err
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["complete"] is True
+    assert sl.sim.Result.load(tmp_path / "run").end == 250.0
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+@pytest.mark.parametrize("dt", [0.05, 0.1, 0.45, 0.6, 1.0])
+def test_independent_spikes_have_no_rhythm_for_any_step(dt: float) -> None:
+    steps = int(1000.0 / dt)
+    drawn = np.random.default_rng(0).random((steps, 500)) < 1e-2 * dt  # 10 Hz
+    k, j = np.nonzero(drawn)
+    trains = sl.sim.SpikeTrains.from_steps(k, j.astype(np.int32), dt, 500, 0.0, steps * dt)
+    bins = drawn.sum(axis=1)[: steps - steps % (size := max(1, round(0.5 / dt)))].reshape(-1, size).sum(axis=1)
+    frequencies, power = scipy.signal.welch(bins, 1e3 / (size * dt), nperseg=int(trains.duration / 2.0 / (size * dt)))
+    seen = (frequencies >= 5.0) & (frequencies <= 400.0)
+    assert power[seen].max() < 8.0 * power[seen].mean()  # no line in what the bins hold
+    assert power[seen][np.abs(frequencies[seen] - rhythm(trains, dt)).argmin()] > 0.5 * power[seen].max()
+
+
+def test_warnings_of_a_command_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--dt", "0.07", "--duration", "250", "--out", str(tmp_path)]
+    assert main(["simulate", "cuba", *options]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 4
+    for line in lines:
+        assert re.fullmatch(r"spikeloom: \w+ to \w+: a delay of 0.1 ms is no multiple .* rounded to 0.07 ms", line)
 
 
 def test_too_little_memory_is_said_before_anything_is_drawn(

@@ -322,6 +322,21 @@ def test_nonsense():
         net.record(made, "e")
 
 
+def test_records_of_edges_have_the_unit_of_their_state():
+    rule = type("Count", (Plasticity,), {
+        "n": sl.state(0.0), "last": sl.state(0.0, sl.ms), "goal": sl.state(0.0, sl.units.synaptic_weight),
+        "pre": lambda self, s: {"n": s.n + 1.0},
+    })()  # fmt: skip
+    net = sl.sim.Network()
+    cells, source = net.population(QUIET, 2, "cells"), net.spikes([1.0], [0], 1, "source")
+    made = net.connect(source, cells, ALL, weight=0.1, plasticity=rule, name="made")
+    for state in ("n", "last", "goal", "w"):
+        net.record(made, state)
+    found = net.run(3.0).states["made"]
+    assert {n: r.unit for n, r in found.items()} == {"n": "1", "last": "ms", "goal": "mV", "w": "mV"}
+    assert found["n"].values[-1].tolist() == [1.0, 1.0]
+
+
 def rule_with(**methods):
     base = {"x": pre_trace(), "y": post_trace(), "c": sl.state(0.0)}
     return type("Mine", (Plasticity,), {**base, **methods})()

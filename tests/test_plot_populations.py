@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import spikeloom as sl
+from spikeloom.errors import ParameterError
 from spikeloom.sim import Result, SpikeTrains
 
 
@@ -63,3 +64,16 @@ def test_a_run_that_was_stopped_at_once():
     short = result_of(("a", SpikeTrains.of_arrays([0.1], [0], 1, 0.0, 0.2)))
     assert not sl.plot.population_rates(short).axes[0].patches
     assert len(sl.plot.raster(short).axes[0].lines[0].get_xdata()) == 1
+
+
+def test_parts_of_a_network_result_are_refused_with_what_to_draw_instead():
+    net = sl.sim.Network()
+    cells = net.population(sl.LIF(tau=10.0), 2, "cells")
+    net.record(cells, "v")
+    result = net.run(1.0)
+    for part in (result, result.states["cells"], result.states["cells"]["v"]):
+        with pytest.raises(ParameterError, match=r"trace: got a \w+, expected .* recorded.values"):
+            sl.plot.trace(part)
+    for part in (result.spikes["cells"], result.spikes):
+        with pytest.raises(ParameterError, match=r"Give the whole result .*raster\(result\)"):
+            sl.plot.raster(part)

@@ -111,3 +111,11 @@ def test_spikes_do_not_depend_on_shares(dtype: str, monkeypatch: pytest.MonkeyPa
         np.testing.assert_array_equal(np.concatenate([p.spikes[name].neurons for p in pieces]), spikes.neurons)
     found = np.concatenate([p.states["e"]["v"].values for p in pieces])
     np.testing.assert_array_equal(found, plain.states["e"]["v"].values)
+
+
+def test_more_threads_than_help_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    from spikeloom.sim import pace
+
+    monkeypatch.setattr(pace, "_MOST_THREADS", 16)
+    assert pace.numbers_of_threads(1000, 10_000) == [16]
+    assert pace.numbers_of_threads(5, 10) == [5]

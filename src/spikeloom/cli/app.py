@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +15,7 @@ from ..errors import ConfigError, NonFiniteError, SpikeloomError, did_you_mean
 from ..train.stop import StoppedError
 from .interrupts import Interrupts
 
-DONE, REFUSED, DIVERGED, INTERRUPTED, PIPE_CLOSED = 0, 2, 3, 130, 141
+DONE, REFUSED, DIVERGED, PIPE_CLOSED = 0, 2, 3, 141
 SIGNAL = 128
 
 
@@ -61,13 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Before torch is loaded: its threads otherwise spin while they wait, and on a busy machine two threads are then
     # many times slower than one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with Interrupts() as interrupts:
+    with Interrupts() as interrupts, warnings.catch_warnings():
+        warnings.showwarning = _warn
         try:
             _dispatch(arguments)
             sys.stdout.flush()
         except StoppedError as error:
             print(f"spikeloom: {error}", file=sys.stderr)
-            return SIGNAL + error.number
+            return SIGNAL + (interrupts.number or error.number)
         except SpikeloomError as error:
             print(f"spikeloom: {error}", file=sys.stderr)
             return DIVERGED if isinstance(error, NonFiniteError) else REFUSED
@@ -79,12 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             if not (interrupts.seen or isinstance(error, KeyboardInterrupt)):
                 raise
             print("\nspikeloom: interrupted; nothing half-written was left behind.", file=sys.stderr)
+            code = SIGNAL + (interrupts.number or signal.SIGINT)
             if argv is None:
                 # An import that was cut short can make Python's own way out fail, or end by the signal.
                 sys.stderr.flush()
-                os._exit(INTERRUPTED)
-            return INTERRUPTED
+                os._exit(code)
+            return code
     return DONE
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    print(f"spikeloom: {message}", file=sys.stderr)
 
 
 def _dispatch(arguments: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C at awkward moments."""
+"""Ctrl-C, and SIGTERM, at awkward moments."""
 
 from __future__ import annotations
 
@@ -12,25 +12,31 @@ from typing import Any
 class Interrupts:
     """Within the block a Ctrl-C raises KeyboardInterrupt, as usual, and ``seen`` remembers it.
 
-    A library whose import is interrupted may turn the KeyboardInterrupt into an error of its own.
+    A library whose import is interrupted may turn the KeyboardInterrupt into an error of its own. SIGTERM does what a
+    Ctrl-C does at that moment; ``number`` says which of both came first, 0 where none did.
     """
 
     def __init__(self) -> None:
-        self.seen = False
-        self._before: Any = None
+        self.seen, self.number = False, 0
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.signal(signal.SIGINT, self._note)
+            handlers = {signal.SIGINT: self._note, signal.SIGTERM: self._terminate}
+            self._before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _note(self, *_: object) -> None:
-        self.seen = True
+        self.seen, self.number = True, self.number or signal.SIGINT
         raise KeyboardInterrupt
+
+    def _terminate(self, *_: object) -> None:
+        self.number = self.number or signal.SIGTERM
+        signal.raise_signal(signal.SIGINT)  # whoever waits for a Ctrl-C hears of it
 
 
 @contextlib.contextmanager

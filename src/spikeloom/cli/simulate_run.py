@@ -19,6 +19,7 @@ from ..sim.result import Result
 from ..train.progress import show_status
 from ..train.provenance import machine, versions
 from ..train.run_folder import RunFolder, plain_config
+from .interrupts import interrupts_deferred
 from .simulate_bar import show_simulation
 
 
@@ -40,22 +41,40 @@ def simulate_and_report(network: NamedNetwork, config: NetworkConfig, folder: Ru
     module = importlib.import_module(network.module)
     last_kernels()
     net, result, times = _simulated(module, config)
-    facts: dict[str, Fact] = module.facts(config, result) if result.end > config.discard else {}
-    if not result.complete:  # what was published is of whole runs
-        facts = {name: Fact(fact.value, fact.unit) for name, fact in facts.items()}
-    summary = _summary(network, config, (net, result, times), facts)
-    if hasattr(module, "details"):
-        summary["details"] = module.details(config, result)
-    result.save(folder.path / "result.json")
+    where = "" if result.complete else f"stopped at {result.end:g} of {config.length:g} ms; "
+    where += f"what was simulated is in {folder.path}"
+    said = ""
+    try:
+        with interrupts_deferred():  # what was simulated is not lost
+            result.save(folder.path / "result.json")
+            facts: dict[str, Fact] = module.facts(config, result) if result.end > config.discard else {}
+            if not result.complete:  # what was published is of whole runs
+                facts = {name: Fact(fact.value, fact.unit) for name, fact in facts.items()}
+            summary = _summary(network, config, (net, result, times), facts)
+            if hasattr(module, "details"):
+                summary["details"] = module.details(config, result)
+            folder.write_json("summary.json", summary)
+            said = _text(network, summary, folder)
+            _draw(network, config, folder, (net, result), facts, summary)
+    except KeyboardInterrupt:
+        if not said:
+            raise
+        return said, f"interrupted while its pages were drawn; {where}"
+    return said, "" if result.complete else where
+
+
+def _draw(
+    network: NamedNetwork, config: NetworkConfig, folder: RunFolder, found: tuple[Network, Result],
+    facts: dict[str, Fact], summary: dict[str, Any],
+) -> None:  # fmt: skip
+    """The pictures and the page."""
+    result = found[1]
     with show_status("drawing"):
         own = importlib.import_module(network.pictures).pictures(config, result) if network.pictures else {}
         for name, figure in {**_pictures(network, result), **own}.items():
             with folder.file(name) as path:
                 figure.savefig(path, dpi=150)
-        _report(folder, config, (net, result), facts, summary, list(own))
-    folder.write_json("summary.json", summary)
-    where = f"stopped at {result.end:g} of {config.length:g} ms; what was simulated is in {folder.path}"
-    return _text(network, summary, folder), "" if result.complete else where
+        _report(folder, config, found, facts, summary, list(own))
 
 
 def _simulated(module: Any, config: NetworkConfig) -> tuple[Network, Result, Times]:

@@ -45,9 +45,9 @@ def build(config: BrunelConfig) -> Network:
 
 def facts(config: BrunelConfig, result: Result) -> dict[str, Fact]:
     """Rates, irregularity and the rhythm of the population, beside those of NEST."""
-    peak = rhythm(after_transient(config, result, "exc"))
+    peak = rhythm(after_transient(config, result, "exc"), config.dt)
     if not config.published:
-        return {**activity(config, result), "peak of the spectrum": Fact(peak, "Hz")}
+        return {**activity(config, result), "peak of the spectrum below 400 Hz": Fact(peak, "Hz")}
     exc, inh, share, cv, known = _PUBLISHED[config.state]
     fact = Fact(peak, "Hz")
     if known is not None:
@@ -55,4 +55,4 @@ def facts(config: BrunelConfig, result: Result) -> dict[str, Fact]:
         fact = Fact(peak, "Hz", usual, low, high, _SOURCE)
     rates, record = {"exc": exc, "inh": inh}, _RECORDS[config.state]
     found = activity(config, result, rates=rates, spread=share * exc, cv=cv, record=record, source=_SOURCE)
-    return {**found, "peak of the spectrum": fact}
+    return {**found, "peak of the spectrum below 400 Hz": fact}

@@ -157,7 +157,10 @@ def stimuli(config: LiquidConfig) -> tuple[np.ndarray, np.ndarray]:
                 break
     missing = [d for d, found in wanted.items() if len(found) < config.pairs]
     if missing:
-        mend = "Choose one nearer to what independent trains have, or another rate."
+        mend = (
+            "Long trains are all about equally far apart: take a shorter --duration, --distances nearer to what "
+            "independent trains have, fewer --pairs, or another --rate."
+        )
         raise ConfigError(f"no {config.pairs} pairs of input trains have this distance", got=missing[0], mend=mend)
     trains = [train for distance in config.distances for pair in wanted[distance] for train in pair]
     return np.concatenate(trains), np.repeat(np.arange(len(trains)), [len(train) for train in trains])

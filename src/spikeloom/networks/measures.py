@@ -16,6 +16,7 @@ BOTH = ("exc", "inh")
 RECORD = (700.0, 900.0)  # ms of the records whose CV is like that of 800 ms, which most published ones are of
 _ROUNDING = 1e-6  # ms
 _FEWEST = 5  # spikes of a neuron whose intervals are counted
+_BIN = 0.5  # ms, about
 _SHORTEST = 50.0  # ms of a record in which a rhythm can be seen
 
 
@@ -59,14 +60,15 @@ def mean_cv(trains: SpikeTrains, least: int = _FEWEST) -> float:
     return float(np.mean(np.sqrt(square[kept] / count[kept]) / mean[kept]))
 
 
-def rhythm(trains: SpikeTrains, low: float = 5.0, high: float = 400.0) -> float:
+def rhythm(trains: SpikeTrains, dt: float, low: float = 5.0, high: float = 400.0) -> float:
     """Frequency in Hz between ``low`` and ``high`` at which the population's activity has the most power.
 
     Half of the record decides on the resolution: 2 / its length. NaN for a record in which nothing can be told.
     """
     if not len(trains) or trains.duration < _SHORTEST:
         return float("nan")
-    return peak_frequency(trains, 0.5, trains.duration / 2.0, low=low, high=high)
+    bin = dt * max(1, round(_BIN / dt))  # whole steps: else neighbours hold different numbers of them
+    return peak_frequency(trains, bin, trains.duration / 2.0, low=low, high=high)
 
 
 __all__ = ["BOTH", "RECORD", "activity", "after_transient", "mean_cv", "rhythm"]

@@ -28,6 +28,7 @@ def raster(spikes: Any, dt: float = 1.0, *, title: str = "") -> Figure:
     Raises:
         ShapeError: not [T, N]; pick one sample of a batch first, as in ``spikes[:, 0]``.
         SpikeError: a value is negative or not a number.
+        ParameterError: ``dt`` is not above 0, or there is nothing of the kind to draw.
 
     >>> figure = raster({"hidden": np.eye(5), "output": np.eye(5)[:, :2]}, dt=0.5)
     >>> [axes.get_ylabel() for axes in figure.axes], figure.axes[-1].get_xlabel()
@@ -38,6 +39,9 @@ def raster(spikes: Any, dt: float = 1.0, *, title: str = "") -> Figure:
     if not dt > 0:
         raise ParameterError("dt is out of range", got=dt, expected="> 0 ms")
     layers = spikes if isinstance(spikes, Mapping) else {"": spikes}
+    if any(hasattr(layer, "neurons") and hasattr(layer, "times") for layer in layers.values()):
+        mend = "Give the whole result of the run: sl.plot.raster(result)."
+        raise ParameterError("spikes", got="spike trains of a network", expected="0/1 of shape [T, N]", mend=mend)
     dense = {str(name): _as_spikes(value, str(name)) for name, value in layers.items()}
     if not dense:
         raise ParameterError("there is no layer to draw", expected="at least one array [T, N]")

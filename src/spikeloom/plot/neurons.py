@@ -46,7 +46,7 @@ def trace(
         current_unit: its unit.
 
     Raises:
-        ParameterError: a state was not recorded.
+        ParameterError: a state was not recorded, or this is no such recording.
         ShapeError: a state, or the current, has not one row per time.
 
     >>> from types import SimpleNamespace
@@ -57,6 +57,10 @@ def trace(
     >>> figure.axes[0].get_ylabel(), figure.axes[0].get_xlabel()
     ('v (mV)', 'time (ms)')
     """
+    if not all(hasattr(trace, part) for part in ("times", "names", "spike_times", "units")):
+        expected = "what sl.simulate or sl.load_recording returns"
+        mend = "Of a network draw recorded.values against recorded.times, where recorded = result.states[group][state]."
+        raise ParameterError("trace", got=f"a {type(trace).__name__}", expected=expected, mend=mend)
     times = np.asarray(trace.times)
     known = list(trace.names())
     chosen = list(states) if states is not None else (["v"] if "v" in known else known)

@@ -28,7 +28,7 @@ class Group:
 
     def __init__(self, name: str, size: int, positions: Any = None) -> None:
         if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-            raise ParameterError(f"size of {name}", got=size, expected="a whole number of at least 1")
+            raise ParameterError(f"size of {name}", got=repr(size), expected="a whole number of at least 1")
         if size > 2**31 - 1:
             raise ParameterError(f"size of {name}", got=size, expected="at most 2147483647")
         self.name, self.size = name, int(size)

@@ -33,7 +33,7 @@ from .inputs import Drive, Injection, Noise, NoiseCurrent, Poisson
 from .interrupt import stopped_by_ctrl_c
 from .memory import check_memory, memory_needed
 from .numbers import scalar
-from .pace import Pace
+from .pace import Pace, numbers_of_threads
 from .plastic_rule import check_rule
 from .ports import arrival_units, check_sign, mechanism_at, port_name
 from .projection import Projection, Receptor, checked_numbers
@@ -43,7 +43,6 @@ from .result import Result, gathered
 from .spike_writer import SpikeWriter
 from .state import arrays_of, fingerprint, restore
 
-_WORTH_A_THREAD = 500  # neurons
 _MOST_STEPS = 2**31 - 1  # of a run: edges that remember keep the step of a spike in 32 bits
 
 Progress = Callable[[float, float, float], None]
@@ -233,6 +232,11 @@ class Network:
         return *self._drives, *self._injections, *self._noises
 
     @property
+    def gap_junctions(self) -> dict[str, Projection]:
+        """The connections that are gap junctions, by name; :attr:`projections` has all others."""
+        return {name: halves[0].projection for name, halves in self._couplings.items()}
+
+    @property
     def time(self) -> float:
         """How far the network has run, in ms."""
         return 0.0 if self._engine is None else self._engine.step * self.dt
@@ -255,9 +259,9 @@ class Network:
         """Run on for ``duration`` ms, rounded to whole steps, and return what happened.
 
         ``threads`` changes the speed and nothing else (None: one, or torch's number, whichever turns out to be faster
-        while it runs). ``progress`` is called with simulated ms, all of them, and the seconds since the start. Ctrl-C
-        ends the run after the step it is in; the result then is what there was up to it (``complete`` is False), and
-        the network can run on.
+        while it runs; more than 16 are taken only where there are as many cores). ``progress`` is called with simulated
+        ms, all of them, and the seconds since the start. Ctrl-C ends the run after the step it is in; the result then
+        is what there was up to it (``complete`` is False), and the network can run on.
         ``spikes`` takes the spikes of a run that has too many of them for the memory; the result then has none.
 
         Raises NonFiniteError where a state leaves the finite numbers, ParameterError for what cannot be built,
@@ -276,7 +280,8 @@ class Network:
         steps, began = round(length / self.dt), time.perf_counter()
         engine = self._built()
         backend = choose(self.device).name
-        numbers = self._threads(threads) if backend == "cpu" else [1]
+        neurons = sum(g.size for g in self.groups.values())
+        numbers = numbers_of_threads(threads, neurons) if backend == "cpu" else [1]
         pace = self._paces.setdefault((backend, *numbers), Pace(numbers))
         found: list[Chunk] = []
         first = engine.step
@@ -347,17 +352,6 @@ class Network:
             self._injections, self._noises, [half for halves in self._couplings.values() for half in halves],
             self.device,
         )  # fmt: skip
-
-    def _threads(self, threads: int | None) -> list[int]:
-        """The numbers of threads to choose among."""
-        threads = scalar(threads)
-        if threads is not None:
-            if isinstance(threads, bool) or not (isinstance(threads, int) and 1 <= threads <= 1024):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise ParameterError("threads", got=threads, expected="a whole number from 1 to 1024")
-            return [threads]
-        neurons = sum(g.size for g in self.groups.values())
-        many = min(torch.get_num_threads(), neurons // _WORTH_A_THREAD)
-        return [1, many] if many > 1 else [1]
 
     # -- names
 

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
+import torch
+
+from ..errors import ParameterError
+from .numbers import scalar
+
+_WORTH_A_THREAD = 500  # neurons
+_MOST_THREADS = max(16, os.cpu_count() or 1)  # more would do little but wait for each other
 _FIRST = 32  # steps
 _TIME = 0.1  # seconds that a chunk should take, so that progress and Ctrl-C are seen
 _GROWTH = 4  # from one chunk to the next, at most
@@ -51,4 +59,19 @@ class Pace:
         self._ages = {n: 0 if n == threads else age + 1 for n, age in self._ages.items()}
 
 
-__all__ = ["Pace"]
+def numbers_of_threads(given: Any, neurons: int) -> list[int]:
+    """The numbers of threads to choose among: the one that is ``given``, or (None) those that may be the fastest.
+
+    >>> numbers_of_threads(3, neurons=10), numbers_of_threads(None, neurons=10)
+    ([3], [1])
+    """
+    given = scalar(given)
+    if given is not None:
+        if isinstance(given, bool) or not (isinstance(given, int) and 1 <= given <= 1024):
+            raise ParameterError("threads", got=given, expected="a whole number from 1 to 1024")
+        return [min(given, _MOST_THREADS)]
+    many = min(torch.get_num_threads(), neurons // _WORTH_A_THREAD)
+    return [1, many] if many > 1 else [1]
+
+
+__all__ = ["Pace", "numbers_of_threads"]

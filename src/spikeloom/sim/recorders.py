@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import ModelError, ParameterError, did_you_mean
 from ..kernels.plastic.edges import WEIGHT
-from ..units import Unit
+from ..units import Unit, synaptic_weight
 from .groups import Population
 from .numbers import array_of, scalar
 from .projection import Projection
@@ -19,8 +19,8 @@ class _Recorder:
 
     def __init__(self, owner: Population | Projection, state: str, neurons: np.ndarray, every: int) -> None:
         every = scalar(every)
-        if isinstance(every, bool) or not (isinstance(every, int) and every >= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ParameterError("every", got=every, expected="a whole number of steps, at least 1")
+        if isinstance(every, bool) or not (isinstance(every, int) and 1 <= every < 2**53):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ParameterError("every", got=repr(every), expected="a whole number of steps, at least 1")
         self.owner, self.state, self.every = owner, state, every
         self.neurons = np.ascontiguousarray(neurons, np.int64)
 
@@ -47,7 +47,8 @@ class Recorder(_Recorder):
     def __init__(self, population: Population, state: str, neurons: Any = None, every: int = 1) -> None:
         if not isinstance(state, str) or state not in population.model.states:  # pyright: ignore[reportUnnecessaryIsInstance]
             what = f"population {population.name} has no state {state!r} to record"
-            raise ModelError(what, mend=did_you_mean(state, population.model.states))
+            mend = "" if isinstance(state, str) else "Record one state at a time, by its name. "
+            raise ModelError(what, mend=mend + did_you_mean(state, population.model.states))
         what = f"neurons of {population.name} to record"
         super().__init__(population, state, _chosen(what, neurons, population.size), every)
         self.population = population
@@ -82,7 +83,9 @@ class EdgeRecorder(_Recorder):
 
     @property
     def unit(self) -> Unit:
-        return self.projection.unit
+        rule, weight = self.projection.plasticity, self.projection.unit
+        declared = synaptic_weight if rule is None or self.state == WEIGHT else rule.states[self.state].unit
+        return weight if declared is synaptic_weight else declared
 
 
 def _chosen(what: str, given: Any, size: int) -> np.ndarray:
