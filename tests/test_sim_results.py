@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import spikeloom as sl
-from spikeloom.errors import FileError
+from spikeloom.errors import FileError, ParameterError
 from spikeloom.sim import Result, SpikeTrains
 from spikeloom.storage.checkpoint import save_checkpoint
 from spikeloom.storage.files import open_new
@@ -151,3 +151,20 @@ def test_a_state_recorded_twice_is_kept_twice(tmp_path):
         assert np.allclose(found[name].times, times)
         expected = -np.expm1(-times / 10.0)[:, None] * 0.1 * np.array(neurons)
         assert np.allclose(found[name].values, expected, atol=1e-5)
+
+
+def test_a_streamed_result_says_where_its_spikes_are(tmp_path):
+    net = sl.sim.Network()
+    net.spikes([1.0], [0], 1, name="source")
+    with sl.sim.SpikeWriter(tmp_path / "s.spikes") as writer:
+        result = net.run(2.0, spikes=writer)
+    with pytest.raises(ParameterError, match=r"no group 'source'\. Spikes of this run went into the file"):
+        result.spikes["source"]
+
+
+def test_edges_that_cannot_be_are_named_after_their_connection():
+    net = sl.sim.Network()
+    a, b = net.population(sl.LIF(), 3, "a"), net.population(sl.LIF(), 2, "b")
+    net.connect(a, b, sl.sim.one_to_one(), weight=1.0, name="mine")
+    with pytest.raises(ParameterError, match="mine: one_to_one: got groups of 3 and 2"):
+        net.run(1.0)

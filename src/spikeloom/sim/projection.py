@@ -139,8 +139,12 @@ class Projection:
         """The same as they are kept: targets are uint16 where that is enough, for kernels that take them."""
         if self._edges is None:
             same = self.pre is self.post
-            found = self.rule.edges(self.pre.side, self.post.side, same, self._key("edges"))
-            found.check(self.pre.side, self.post.side)
+            try:
+                found = self.rule.edges(self.pre.side, self.post.side, same, self._key("edges"))
+                found.check(self.pre.side, self.post.side)
+            except (ParameterError, ShapeError) as e:
+                what = f"{self.name}: {e.what}"
+                raise type(e)(what, got=e.got, expected=e.expected, mend=e.mend) from None
             self._edges = found if self.plasticity is not None else found.narrow(self.post.size)
         return self._edges
 

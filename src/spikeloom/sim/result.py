@@ -21,6 +21,7 @@ from .spike_trains import SpikeTrains
 from .statistics import cv
 
 _KIND = "result of a network"
+_STREAMED = "Spikes of this run went into the file of spikes=: sl.sim.read_spikes(path) has them."
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ class Result:
 
     def __post_init__(self) -> None:
         states = {name: ByName(f"recorded state of {name}", found) for name, found in self.states.items()}
-        object.__setattr__(self, "spikes", ByName("group", self.spikes))
+        object.__setattr__(self, "spikes", ByName("group", self.spikes, _STREAMED))
         object.__setattr__(self, "states", ByName("group with recorded states", states))
 
     def __repr__(self) -> str:
