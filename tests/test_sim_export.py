@@ -148,3 +148,67 @@ def test_a_full_disk_keeps_what_was_there(result, tmp_path, monkeypatch, ending)
     (tmp_path / "file").write_text("")
     with pytest.raises(FileError, match="cannot write"):
         export(result, tmp_path / "file" / "run.npz")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("neo") is None, reason="needs neo")
+def test_samples_of_neo_lie_at_their_times():
+    net = sl.sim.Network(dt=0.1, seed=1)
+    cells = net.population(sl.LIF(), 3, "cells")
+    net.record(cells, "v")
+    net.record(cells, "v", every=40)
+    (segment,) = to_neo(net.run(5.0)).segments
+    v, rare = segment.analogsignals
+    assert np.allclose(v.times.rescale("ms").magnitude, 0.1 * np.arange(1, 51), rtol=0, atol=1e-9)
+    assert float(v.t_stop.rescale("ms")) == pytest.approx(5.1)  # t_start + 50 periods, as Neo counts
+    assert rare.times.rescale("ms").magnitude == pytest.approx([4.0])
+    assert float(rare.sampling_period.rescale("ms")) == pytest.approx(4.0)
+    assert float(to_neo(net.run(5.0)).segments[0].analogsignals[1].sampling_period.rescale("ms")) == pytest.approx(4.0)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("neo") is None, reason="needs neo")
+def test_the_period_of_a_single_sample():
+    net = sl.sim.Network(dt=0.1, seed=1)
+    cells = net.population(sl.LIF(), 3, "cells")
+    net.record(cells, "v", every=30)
+    first, second = (to_neo(net.run(3.0)).segments[0] for _ in range(2))
+    assert float(first.analogsignals[0].sampling_period.rescale("ms")) == pytest.approx(3.0)
+    # At 6 ms of 3 to 6 ms: every 30th step, or every 60th.
+    assert list(second.analogsignals) == []
+    (signal,) = second.irregularlysampledsignals
+    assert signal.times.rescale("ms").magnitude == pytest.approx([6.0])
+    assert (signal.shape, signal.name, signal.annotations["neurons"]) == ((1, 3), "v", [0, 1, 2])
+
+
+def named(*names):
+    net = sl.sim.Network(dt=0.1, seed=1)
+    for name in names:
+        net.spikes([1.0], [0], 1, name)
+    return net.run(2.0)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("h5py") is None, reason="needs h5py")
+@pytest.mark.parametrize("names", [("a", "a/times"), ("a/times", "a"), ("a", "a/neurons/b"), (".", "/")])
+def test_names_that_hdf5_has_no_place_for(tmp_path, names):
+    with pytest.raises(ParameterError, match=r"HDF5 has no place for 'spikes/.*export to \.npz"):
+        export(named(*names), tmp_path / "run.h5")
+    assert list(tmp_path.iterdir()) == []
+    assert export(named("a", "b/c"), tmp_path / "run.h5").exists()
+
+
+@pytest.mark.parametrize("ending", ["npz", "csv", "parquet", "h5"])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_names_that_no_file_has_a_place_for(tmp_path, ending, name):
+    with pytest.raises(ParameterError, match=r"name of a group to export: .*NUL"):
+        export(named(name), tmp_path / f"run.{ending}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_arguments(result, tmp_path):
+    for bad in (None, tmp_path / "run.csv", result.spikes, 5):
+        with pytest.raises(ParameterError, match=r"result: .*export\(result, path\), to_neo\(result\)"):
+            export(bad, result)
+        with pytest.raises(ParameterError, match="result: "):
+            to_neo(bad)
+    for bad in (None, 5, [tmp_path]):
+        with pytest.raises(ParameterError, match="path: "):
+            export(result, bad)

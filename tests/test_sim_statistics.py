@@ -164,12 +164,31 @@ def test_bins_hold_what_ends_with_them():
     assert statistics.binned(trains, 3000.0).tolist() == [30_000] * 3  # what is left over is not looked at
 
 
+def test_steps_beside_the_end_of_a_wide_bin():
+    late = SpikeTrains.from_steps(np.array([4_999_999, 5_000_000]), np.zeros(2, np.int32), 0.1, 1, 0.0, 1e6)
+    assert statistics.binned(late, 5e5).tolist() == [1, 1]  # at 500,000.0 and 500,000.1 ms
+    assert statistics.binned(SpikeTrains.of_arrays([5000.004], [0], 1, 0.0, 10_000.0), 5000.0).tolist() == [0, 1]
+    assert len(statistics.binned(SpikeTrains.of_arrays([], [], 1, 0.0, 9999.996), 5000.0)) == 1
+
+
+@pytest.mark.parametrize("dt", [1e-7, 1e-4, 0.001, 0.01, 0.025, 0.1, 0.3, 1 / 3, 1.0, 7.7])
+@pytest.mark.parametrize("first", [0, 10_000_000])
+def test_steps_at_the_end_of_a_bin_belong_to_it(dt, first):
+    each = 10
+    steps = first + np.arange(20_000 * each)
+    trains = SpikeTrains.from_steps(
+        steps, np.zeros(len(steps), np.int32), dt, 1, first * dt, (first + len(steps)) * dt
+    )  # fmt: skip
+    for many in (1, each, 50 * each, 10_000 * each):  # steps a bin
+        assert np.array_equal(statistics.binned(trains, many * dt), np.full(len(steps) // many, many))
+
+
 def test_units_of_a_bin():
     trains = SpikeTrains.of_arrays([1.0], [0], 1, 0.0, 2000.0)
     assert len(statistics.binned(trains, 1 * sl.units.second)) == 2
 
 
-@pytest.mark.parametrize("bin", [0.0, -1.0, float("nan"), float("inf"), "1 ms", 51.0])
+@pytest.mark.parametrize("bin", [0.0, -1.0, float("nan"), float("inf"), "1 ms", None, [1.0], 10**400, 51.0])
 def test_bad_bins(bin):
     trains = SpikeTrains.of_arrays([1.0], [0], 1, 0.0, 100.0)
     with pytest.raises(ParameterError, match="bin"):
@@ -202,6 +221,59 @@ def test_nothing_fires():
     assert np.isnan(statistics.spike_synchrony(silent, 10.0))
 
 
+def test_silence_has_no_peak():
+    silent = SpikeTrains.of_arrays([], [], 5, 0.0, 100.0)
+    assert np.isnan(statistics.peak_frequency(silent, 1.0))
+    assert np.isnan(statistics.peak_frequency(silent, 1.0, low=100.0, high=200 * sl.Hz))
+    with pytest.raises(ParameterError, match="range of frequencies"):
+        statistics.peak_frequency(silent, 1.0, low=600.0)
+
+
+NO_NUMBERS = ["5", None, [5], [5, 6], float("nan"), {}]
+
+
+@pytest.mark.parametrize("bad", NO_NUMBERS)
+def test_arguments_that_are_no_numbers(bad):
+    trains = SpikeTrains.of_arrays([1.0, 2.0, 4.0, 8.0], [0, 1, 0, 1], 2, 0.0, 10.0)
+    for look in (statistics.cv, statistics.cv2, statistics.lv):
+        with pytest.raises(ParameterError, match=r"least: .* a whole number of at least 3"):
+            look(trains, bad)
+    for look in (statistics.correlations, statistics.mean_correlation):
+        with pytest.raises(ParameterError, match=r"seed: .* a whole number"):
+            look(trains, 1.0, seed=bad)
+        if bad is not None:
+            with pytest.raises(ParameterError, match=r"sample: .* a whole number of at least 2"):
+                look(trains, 1.0, sample=bad)
+    for name in ("low", "high"):
+        with pytest.raises(ParameterError, match=f"{name}: .* a frequency in Hz"):
+            statistics.peak_frequency(trains, 1.0, **{name: bad})
+    if bad is not None:
+        with pytest.raises(ParameterError, match="segment"):
+            statistics.spectrum(trains, 1.0, bad)
+
+
+def test_numbers_of_numpy_are_numbers():
+    trains = SpikeTrains.of_arrays([1.0, 2.0, 4.0, 8.0], [0, 1, 0, 1], 2, 0.0, 10.0)
+    assert np.isnan(statistics.cv(trains, np.int64(3))).all()
+    assert statistics.correlations(trains, np.float32(1.0), sample=np.int64(2), seed=np.uint8(1)).shape == (2, 2)
+    with pytest.raises(ParameterError, match="seed"):
+        statistics.correlations(trains, 1.0, sample=2, seed=-1)
+
+
+@pytest.mark.parametrize("bad", ["v", None, [["a"]], [[1.0], [1.0, 2.0]], [[1.0, None]], np.full((3, 2), np.nan),
+                                 np.array([[1.0, np.inf], [0.0, 1.0]]), [[1j]]])  # fmt: skip
+def test_synchrony_of_anything_else(bad):
+    with pytest.raises(ParameterError, match="values"):
+        statistics.synchrony(bad)
+
+
+def test_bins_below_all_times():
+    for duration in (1.0, np.float64(1e6)):
+        trains = SpikeTrains(np.array([0.5]), np.zeros(1, np.int32), 1, 0.0, duration)
+        with pytest.raises(ParameterError, match=r"bin: .* expected at least"):
+            statistics.binned(trains, 1e-320)
+
+
 def test_millions_of_spikes_take_seconds():
     rng = np.random.default_rng(6)
     steps, neurons = np.sort(rng.integers(0, 100_000, 2_000_000)), rng.integers(0, 77_000, 2_000_000, np.int32)
@@ -221,6 +293,8 @@ def test_spikes_at_the_same_time_vary_by_nothing():
     same = SpikeTrains.of_arrays([1.0, 1.0, 1.0, 3.0, 5.0], [0] * 5, 1, 0.0, 10.0)
     assert statistics.cv2(same)[0] == pytest.approx((0 + 2 + 0) / 3)
     assert statistics.lv(same)[0] == pytest.approx((0 + 3 + 0) / 3)
+    once = SpikeTrains.of_arrays([2.0] * 5, [0] * 5, 1, 0.0, 10.0)
+    assert np.isnan(statistics.cv(once)).all()  # 0 / 0
 
 
 class TestSpikeTrains:
@@ -262,3 +336,56 @@ class TestSpikeTrains:
         for bad in ([3], [], [1, 1]):
             with pytest.raises(ParameterError, match="select"):
                 trains.select(bad)
+
+    def test_a_table_is_no_choice_of_neurons(self):
+        trains = SpikeTrains.of_arrays([1.0, 2.0, 3.0], [0, 1, 2], 3, 0.0, 10.0)
+        mask = np.array([True, False, True])
+        for bad in (np.where(mask), [[0, 1]], mask[None]):
+            with pytest.raises(ShapeError, match=r"neurons to select: .*\[K\].* Take np.flatnonzero\(mask\)"):
+                trains.select(bad)
+        assert trains.select(np.flatnonzero(mask)).neurons.tolist() == [0, 1]
+        for bad in ("01", ["0"], [[0], [1, 2]], [0.0], None, True, [None], mask[:2], slice("a", "b"), slice(0, 2, 0)):
+            with pytest.raises(ParameterError, match="neurons to select"):
+                trains.select(bad)
+        for bad in (0.5, "0", None, [0], True):
+            with pytest.raises(ParameterError, match=r"neuron: .*whole number from 0 to 2"):
+                trains.of(bad)
+
+    def test_sizes_are_those_that_neurons_have_numbers_for(self):
+        assert SpikeTrains.of_arrays([1.0], [2**31 - 2], 2**31 - 1, 0.0, 2.0).neurons.tolist() == [2**31 - 2]
+        trains = SpikeTrains.of_arrays([1.0], [2], np.int64(3), 0.0, 2.0)
+        assert (trains.size, type(trains.size)) == (3, int)
+        for size in (2**31, 10**30, 0, 2.0, "3", None, [3], True):
+            with pytest.raises(ParameterError, match=r"size: .* a whole number from 1 to 2147483647"):
+                SpikeTrains.of_arrays([1.0], [0], size, 0.0, 2.0)
+        for neuron in (2**31, 2**32, 2**63, 10**30):
+            with pytest.raises(ParameterError, match="neurons of spikes"):
+                SpikeTrains.of_arrays([1.0], [neuron], 3, 0.0, 2.0)
+
+    @pytest.mark.parametrize("bad", ["a", ["a"], [1j], None, [None], [[0], [1, 2]], [10**400], [{}]])
+    def test_arrays_of_anything_else_are_refused(self, bad):
+        with pytest.raises(ParameterError, match="times of spikes"):
+            SpikeTrains.of_arrays(bad, [0], 3, 0.0, 10.0)
+        with pytest.raises(ParameterError, match="neurons of spikes"):
+            SpikeTrains.of_arrays([1.0], bad, 3, 0.0, 10.0)
+
+    def test_stretches_of_time(self):
+        second = sl.units.second
+        trains = SpikeTrains.of_arrays([0.001, 0.002] * second, [0, 0], 1, 0 * second, 0.01 * second)
+        assert (trains.times.tolist(), trains.begin, trains.end) == ([1.0, 2.0], 0.0, 10.0)
+        assert trains.window(0.001 * second, 5.0).times.tolist() == [2.0]
+        for bad in ("1", None, [1.0], float("nan"), float("inf"), 10**400, 1j):
+            for begin, end in ((bad, 10.0), (0.0, bad)):
+                with pytest.raises(ParameterError, match="a stretch of time"):
+                    trains.window(begin, end)
+                with pytest.raises(ParameterError, match="a stretch of time"):
+                    SpikeTrains.of_arrays([1.0], [0], 1, begin, end)
+
+    def test_no_time_has_no_rate(self):
+        for trains in (SpikeTrains(np.zeros(1), np.zeros(1, np.int32), 2, 0.0, 0.0),
+                       SpikeTrains.of_arrays([], [], 2, 5.0, 5.0),
+                       SpikeTrains.of_arrays([5.0], [1], 2, np.float64(5.0), np.float64(5.0))):  # fmt: skip
+            assert np.isnan(trains.rate())
+            assert np.isnan(trains.rates()).tolist() == [True, True]
+            with pytest.raises(ParameterError, match="bin"):
+                statistics.binned(trains, 1.0)

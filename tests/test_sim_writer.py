@@ -298,3 +298,20 @@ def test_without_a_run_no_file_is_left(tmp_path):
     with SpikeWriter(tmp_path / "none.spikes"):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_arguments(written):
+    for bad in (None, 5, [written], network()):
+        with pytest.raises(ParameterError, match="path: "):
+            SpikeWriter(bad)
+        with pytest.raises(ParameterError, match="path: "):
+            read_spikes(bad)
+    for bad in ("1", [1.0], float("nan"), float("inf"), 10**400, {}):
+        for name in ("begin", "end"):
+            with pytest.raises(ParameterError, match=f"{name}: .* a finite time in ms"):
+                read_spikes(written, **{name: bad})
+
+
+def test_a_part_in_other_units(plain, written):
+    stored = read_spikes(written, 0.1 * sl.units.second, 150 * sl.ms)
+    assert stored.spikes["source"].times.tolist() == plain.spikes["source"].window(100.0, 150.0).times.tolist()

@@ -66,13 +66,16 @@ class Unit:
     def __str__(self) -> str:
         return self.name or _spell(self)
 
+    def __repr__(self) -> str:
+        return f"<unit {self}>"
+
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
     """A value (number or array) with its unit.
 
-    >>> (0.02 * second).to(ms)
-    20.0
+    >>> 0.02 * second, (0.02 * second).to(ms)
+    (0.02 * s, 20.0)
     >>> (20 * nS).to(ms)
     Traceback (most recent call last):
     ...
@@ -96,6 +99,9 @@ class Quantity:
 
     def __neg__(self) -> Quantity:
         return Quantity(-self.value, self.unit)
+
+    def __repr__(self) -> str:
+        return f"{self.value!r} * {self.unit}"
 
 
 def _scale(value: float | list[Any] | tuple[Any, ...], factor: float, up: bool) -> Any:

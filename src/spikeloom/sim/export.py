@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import FileError, ParameterError
-from ..storage.files import file_error, replacing
+from ..storage.files import as_path, file_error, replacing
+from .numbers import said
 from .result import Recorded, Result
 
 _ROWS = 1 << 16  # of a CSV file that are written together
@@ -36,8 +37,8 @@ def export(result: Result, path: Path | str) -> Path:
     """Write ``result`` in the format that the end of ``path`` names: .npz, .csv, .parquet or .h5; return the path.
 
     A file of that name is replaced in one step, and stays as it was where writing fails. Parquet takes pyarrow, HDF5
-    takes h5py. Raises ParameterError for another ending and where the library is not installed, FileError where the
-    file cannot be written.
+    takes h5py. Raises ParameterError for another ending, where the library is not installed, and for names that a file
+    has no place for; FileError where the file cannot be written.
 
     >>> import tempfile, spikeloom as sl
     >>> net = sl.sim.Network(dt=0.1, seed=1)
@@ -48,11 +49,13 @@ def export(result: Result, path: Path | str) -> Path:
     source,0,1.0
     source,1,3.0
     """
-    path = Path(path)
+    _require_result(result)
+    path = as_path(path)
     writer = _WRITERS.get(path.suffix)
     if writer is None:
         got = f"{path.suffix!r}"
         raise ParameterError("the ending of a file to export to", got=got, expected=" or ".join(_WRITERS))
+    _check_names(result)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         writer(result, path)
@@ -65,10 +68,14 @@ def to_neo(result: Result) -> Any:
     """``result`` as a ``neo.Block`` of one segment, for Elephant and other programs that read Neo.
 
     Each neuron's spikes are a ``neo.SpikeTrain`` (silent neurons too), annotated with ``group`` and ``neuron``; each
-    recorded state is a ``neo.AnalogSignal`` [T, N], annotated with ``group`` and ``neurons``.
+    recorded state is a ``neo.AnalogSignal`` [T, N], annotated with ``group`` and ``neurons``. Its samples lie at their
+    times, the ends of steps; as Neo lets each sample last for a period, ``t_stop`` is one period after the last sample,
+    which may be past the end of the run. A single sample whose period is not known is a
+    ``neo.IrregularlySampledSignal``.
 
-    Raises ParameterError where neo is not installed.
+    Raises ParameterError for anything but a result and where neo is not installed.
     """
+    _require_result(result)
     neo, quantities = _library("neo", "neo"), _library("quantities", "neo")
     about = _about(result)
     block = neo.Block(name="spikeloom", complete=result.complete, dt_ms=result.dt)
@@ -82,15 +89,19 @@ def to_neo(result: Result) -> Any:
             made = neo.SpikeTrain(mine, **span, name=f"{group} {neuron}", group=group, neuron=neuron)
             segment.spiketrains.append(made)
     for group, state, recorded in _recorded(result):
-        if len(recorded.times):
-            period = recorded.times[1] - recorded.times[0] if len(recorded.times) > 1 else result.dt
-            unit = _neo_unit(quantities, about["units"][group][state])
-            segment.analogsignals.append(
-                neo.AnalogSignal(
-                    recorded.values, units=unit, t_start=recorded.times[0] * quantities.ms,
-                    sampling_period=period * quantities.ms, name=state, group=group, neurons=recorded.neurons.tolist(),
-                )
-            )  # fmt: skip
+        if not len(recorded.times):
+            continue
+        facts = {
+            "units": _neo_unit(quantities, about["units"][group][state]), "name": state, "group": group,
+            "neurons": recorded.neurons.tolist(),
+        }  # fmt: skip
+        period = _period(result, state, recorded.times)
+        if period is None:
+            times = recorded.times * quantities.ms
+            segment.irregularlysampledsignals.append(neo.IrregularlySampledSignal(times, recorded.values, **facts))
+        else:
+            clock = {"t_start": recorded.times[0] * quantities.ms, "sampling_period": period * quantities.ms}
+            segment.analogsignals.append(neo.AnalogSignal(recorded.values, **clock, **facts))
     return block
 
 
@@ -105,7 +116,11 @@ def _hdf5(result: Result, path: Path) -> None:
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["about"] = json.dumps(_about(result))
         for name, values in _arrays(result):
-            file.create_dataset(name, data=values)
+            try:
+                file.create_dataset(name, data=values)
+            except (TypeError, ValueError) as error:
+                mend = "A / in a name begins a group of HDF5 within another: name groups otherwise, or export to .npz."
+                raise ParameterError(f"HDF5 has no place for {name!r}", got=str(error), mend=mend) from error
 
 
 def _parquet(result: Result, path: Path) -> None:
@@ -147,6 +162,29 @@ _WRITERS: Mapping[str, Callable[[Result, Path], None]] = {
 }  # fmt: skip
 
 
+def _require_result(result: Any) -> None:
+    if not isinstance(result, Result):
+        mend = "Give what net.run(...) returned: export(result, path), to_neo(result)."
+        raise ParameterError("result", got=said(result), expected="a Result", mend=mend)
+
+
+def _check_names(result: Result) -> None:
+    for name in [*result.spikes, *result.states]:
+        # Other programs end a text at NUL; half of a surrogate pair has no bytes in UTF-8.
+        if "\0" in name or any("\ud800" <= c <= "\udfff" for c in name):
+            raise ParameterError("name of a group to export", got=repr(name), expected="a text of Unicode without NUL")
+
+
+def _period(result: Result, state: str, times: np.ndarray) -> float | None:
+    """The time between samples in ms; None where it does not follow from a single one."""
+    if len(times) > 1:
+        return float(times[-1] - times[0]) / (len(times) - 1)
+    if every := re.search(r" every (\d+)$", state):
+        return int(every[1]) * result.dt
+    # Samples are at multiples of their period, so the first after time 0 is at that.
+    return float(times[0]) if result.begin == 0.0 else None
+
+
 def _about(result: Result) -> dict[str, Any]:
     facts = {name: getattr(result, name) for name in ("begin", "end", "dt", "complete", "synapses")}
     sizes = {name: trains.size for name, trains in result.spikes.items()}
@@ -186,8 +224,9 @@ def _joined(arrays: list[np.ndarray], dtype: Any) -> np.ndarray:
 
 def _quoted(name: str) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow([name])
-    return text.getvalue()
+    # What is in the end of a line is quoted, in all versions of Python.
+    csv.writer(text, lineterminator="\r\n").writerow([name])
+    return text.getvalue().removesuffix("\r\n")
 
 
 def _end(times: np.ndarray, end: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ParameterError
-from ..units import Unit, plain
+from ..units import Unit, ms, plain
 
 _LONG = 80  # characters of what was given, that an error does not repeat
 LARGEST = float(np.finfo(np.float32).max)  # most numbers of a network are kept in float32
@@ -50,6 +50,24 @@ def numbers_of(given: Any, unit: Unit, label: str, expected: str = "numbers", me
     return found.astype(np.float64)
 
 
+def time_of(value: Any, label: str) -> float:
+    """``value``, perhaps with a unit, in ms; raises ParameterError for what is no finite number."""
+    time = numbers_of(value, ms, label, expected := "a finite time in ms")
+    if time.ndim or not abs(time) <= LARGEST:
+        raise ParameterError(label, got=said(value), expected=expected)
+    return float(time)
+
+
+def whole(value: Any, label: str, least: int, most: int | None = None) -> int:
+    """``value``, of Python or NumPy, as a whole number; raises ParameterError for anything else and one outside."""
+    number = scalar(value)
+    # A truth value is an int.
+    if type(number) is not int or number < least or (most is not None and number > most):
+        expected = f"a whole number of at least {least}" if most is None else f"a whole number from {least} to {most}"
+        raise ParameterError(label, got=said(value), expected=expected)
+    return number
+
+
 def said(given: Any) -> str:
     """What an error says of ``given``: all of it, or its type where that is long."""
     whole = repr(given)
@@ -87,4 +105,15 @@ def of_array(function: Callable[[np.ndarray], Any], given: np.ndarray, label: st
         raise ParameterError(label, got=got, expected=f"one of an array of {what}", mend=mend) from error
 
 
-__all__ = ["LARGEST", "array_of", "at_times", "numbers_of", "of_array", "require_finite", "said", "scalar"]
+__all__ = [
+    "LARGEST",
+    "array_of",
+    "at_times",
+    "numbers_of",
+    "of_array",
+    "require_finite",
+    "said",
+    "scalar",
+    "time_of",
+    "whole",
+]

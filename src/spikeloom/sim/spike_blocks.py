@@ -28,8 +28,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import FileError, ParameterError
-from ..storage.files import file_error, to_json
+from ..storage.files import as_path, file_error, to_json
+from ..units import Quantity
 from .engine import Chunk
+from .numbers import time_of
 from .result import Result
 from .spike_trains import SpikeTrains
 
@@ -70,7 +72,7 @@ def end_mark(step: int, seconds: float) -> bytes:
     return _sealed(_END, step, 0, seconds, b"")
 
 
-def read_spikes(path: Path | str, begin: float | None = None, end: float | None = None) -> Result:
+def read_spikes(path: Path | str, begin: float | Quantity | None = None, end: float | Quantity | None = None) -> Result:
     """The spikes in a file of :class:`SpikeWriter`, which may still be growing, as a result without states.
 
     ``begin`` and ``end`` (ms) choose a part, so that a file larger than the memory can be read piece by piece; ``end``
@@ -78,10 +80,11 @@ def read_spikes(path: Path | str, begin: float | None = None, end: float | None 
 
     Raises FileError for a file that is missing, damaged or of another kind, ParameterError for a part not in it.
     """
-    path = Path(path)
+    path = as_path(path)
+    first, last = (None if t is None else time_of(t, what) for t, what in ((begin, "begin"), (end, "end")))
     try:
         with open(path, "rb") as stream:
-            return _read(stream, path, begin, end)
+            return _read(stream, path, first, last)
     except FileError:
         raise
     except OSError as error:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, final
 
 import numpy as np
 
 from ..errors import ParameterError, ShapeError
-from ..units import ms, plain
+from ..units import Quantity, ms
+from .numbers import array_of, numbers_of, said, time_of, whole
+
+MOST = 2**31 - 1  # neurons, whose numbers are int32
 
 
 @final
@@ -43,31 +47,33 @@ class SpikeTrains:
         return cls(times[order], neurons[order], size, begin, end)
 
     @classmethod
-    def of_arrays(cls, times: Any, neurons: Any, size: int, begin: float, end: float) -> SpikeTrains:
+    def of_arrays(
+        cls, times: Any, neurons: Any, size: int, begin: float | Quantity, end: float | Quantity
+    ) -> SpikeTrains:
         """From times in ms and neurons in any order, both [K].
 
-        Raises ShapeError where they differ in length, ParameterError for neurons that there are not and times outside.
+        Raises ShapeError where they differ in length, ParameterError for what is no number, for neurons that there are
+        not, times outside, and a ``size`` of more than 2147483647.
 
         >>> SpikeTrains.of_arrays([2.0, 1.0], [0, 1], 2, 0.0, 10.0).neurons.tolist()
         [1, 0]
         """
-        at, who = np.asarray(plain(times, ms, "times"), np.float64), np.asarray(neurons)
+        size = whole(size, "size", 1, MOST)
+        first, last = _stretch(begin, end)
+        at, who = numbers_of(times, ms, "times of spikes"), array_of(neurons)
+        expected = f"whole numbers from 0 to {size - 1}"
+        if who.size and who.dtype.kind not in "iu":
+            raise ParameterError("neurons of spikes", got=said(neurons), expected=expected)
         if at.ndim != 1 or at.shape != who.shape:
             raise ShapeError("times and neurons of spikes", got=f"{at.shape} and {who.shape}", expected="twice [K]")
-        if not (isinstance(size, int) and size >= 1):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ParameterError("size", got=size, expected="a number of neurons, at least 1")
-        _check_stretch(begin, end)
-        if at.size:
-            if who.dtype.kind not in "iu" or who.min() < 0 or who.max() >= size:
-                got = f"{who.min()} to {who.max()}"
-                raise ParameterError("neurons of spikes", got=got, expected=f"whole numbers from 0 to {size - 1}")
-            late = _past(end)
-            outside = ~((at >= begin) & (at <= late))  # also what is not a number
-            if outside.any():
-                expected = f"times from {begin:g} to {end:g} ms"
-                raise ParameterError("times of spikes", got=f"{at[outside][0]:g} ms", expected=expected)
+        if who.size and (who.min() < 0 or who.max() >= size):
+            raise ParameterError("neurons of spikes", got=f"{who.min()} to {who.max()}", expected=expected)
+        outside = ~((at >= first) & (at <= _past(last)))  # also what is not a number
+        if outside.any():
+            expected = f"times from {first:g} to {last:g} ms"
+            raise ParameterError("times of spikes", got=f"{at[outside][0]:g} ms", expected=expected)
         order = np.lexsort((who, at))
-        return cls(at[order], who[order].astype(np.int32), size, float(begin), float(end))
+        return cls(at[order], who[order].astype(np.int32), size, first, last)
 
     def __len__(self) -> int:
         return len(self.times)
@@ -82,9 +88,7 @@ class SpikeTrains:
 
     def of(self, neuron: int) -> np.ndarray:
         """Times of one neuron's spikes. For those of many, see :meth:`by_neuron`."""
-        if not 0 <= neuron < self.size:
-            raise ParameterError("neuron", got=neuron, expected=f"a whole number from 0 to {self.size - 1}")
-        return self.times[self.neurons == neuron]
+        return self.times[self.neurons == whole(neuron, "neuron", 0, self.size - 1)]
 
     def by_neuron(self) -> tuple[np.ndarray, np.ndarray]:
         """Times sorted by neuron [K], and where each neuron's begin in them [size + 1].
@@ -98,49 +102,45 @@ class SpikeTrains:
         np.cumsum(self.counts(), out=starts[1:])
         return self.times[order], starts
 
-    def window(self, begin: float, end: float) -> SpikeTrains:
+    def window(self, begin: float | Quantity, end: float | Quantity) -> SpikeTrains:
         """The spikes after ``begin`` and up to ``end``, as an observation of that length.
 
         Raises ParameterError for a window that is empty or reaches beyond the observation, where nobody looked.
         """
-        _check_stretch(begin, end)
-        if begin < self.begin - _slack(self.begin) or end > _past(self.end):
-            expected = f"within {self.begin:g} to {self.end:g} ms"
+        begin, end = _stretch(begin, end)
+        if begin == end or begin < self.begin - slack(self.begin) or end > _past(self.end):
+            expected = f"a stretch within {self.begin:g} to {self.end:g} ms"
             raise ParameterError("a window of spikes", got=f"{begin:g} to {end:g} ms", expected=expected)
         # A time is a whole number of steps but for rounding: 3 * 0.1 belongs to a window that ends at 0.3.
         a = np.searchsorted(self.times, _past(begin), side="right") if begin > _past(self.begin) else 0
         b = np.searchsorted(self.times, _past(end), side="right")
-        return SpikeTrains(self.times[a:b], self.neurons[a:b], self.size, float(begin), float(end))
+        return SpikeTrains(self.times[a:b], self.neurons[a:b], self.size, begin, end)
 
     def counts(self) -> np.ndarray:
         """Spikes of each neuron, int64 [size]."""
         return np.bincount(self.neurons, minlength=self.size)
 
     def rates(self) -> np.ndarray:
-        """Rate of each neuron in Hz, [size]."""
-        return self.counts() / self.duration * 1e3
+        """Rate of each neuron in Hz, [size]; NaN where nobody looked for any time."""
+        return self.counts() / (self.duration or math.nan) * 1e3
 
     def rate(self) -> float:
-        """Mean rate of a neuron in Hz."""
-        return float(len(self) / self.size / self.duration * 1e3)
+        """Mean rate of a neuron in Hz; NaN where nobody looked for any time."""
+        return float(len(self) / self.size / (self.duration or math.nan) * 1e3)
 
     def select(self, neurons: Any) -> SpikeTrains:
-        """The spikes of some neurons (indices, a slice or a mask), numbered from 0 in the order given.
+        """The spikes of some neurons (indices [K], a slice or a mask [size]), numbered from 0 in the order given.
 
-        Raises ParameterError for neurons that there are not, and for none or twice the same.
+        Raises ParameterError for neurons that there are not, and for none or twice the same, ShapeError for a table.
 
         >>> SpikeTrains.of_arrays([1.0, 2.0, 3.0], [0, 1, 2], 3, 0.0, 4.0).select([2, 0]).neurons.tolist()
         [1, 0]
         """
-        try:
-            chosen = np.atleast_1d(np.arange(self.size)[neurons if isinstance(neurons, slice) else np.asarray(neurons)])
-        except IndexError as error:
-            expected = f"indices below {self.size}"
-            raise ParameterError("neurons to select", got=str(error), expected=expected) from None
+        chosen = _chosen(neurons, self.size)
         numbers = np.full(self.size, -1, np.int32)
         numbers[chosen] = np.arange(len(chosen))
         if not len(chosen) or np.count_nonzero(numbers >= 0) < len(chosen):
-            raise ParameterError("neurons to select", got=neurons, expected="at least one, each once")
+            raise ParameterError("neurons to select", got=said(neurons), expected="at least one, each once")
         named = numbers[self.neurons]
         kept = named >= 0
         times, renamed = self.times[kept], named[kept]
@@ -150,13 +150,9 @@ class SpikeTrains:
         return SpikeTrains(times, renamed, len(chosen), self.begin, self.end)
 
 
-def _slack(time: float) -> float:
-    """By how much rounding may move a time that is a whole number of steps."""
+def slack(time: Any) -> Any:
+    """By how much rounding may move a time (or times) in ms that is a whole number of steps."""
     return 1e-9 + 1e-12 * abs(time)
-
-
-def _past(time: float) -> float:
-    return time + _slack(time)
 
 
 def require_trains(trains: Any) -> None:
@@ -166,11 +162,38 @@ def require_trains(trains: Any) -> None:
         raise ParameterError("spike trains", got=type(trains).__name__, expected="SpikeTrains", mend=mend)
 
 
-def _check_stretch(begin: Any, end: Any) -> None:
-    if not all(isinstance(t, (int, float, np.number)) for t in (begin, end)):
-        raise ParameterError("a stretch of time", got=f"{begin!r} to {end!r}", expected="two numbers in ms")
-    if not -np.inf < begin < end < np.inf:
-        raise ParameterError("a stretch of time", got=f"{begin:g} to {end:g} ms", expected="finite, begin before end")
+def _past(time: float) -> float:
+    return time + slack(time)
 
 
-__all__ = ["SpikeTrains", "require_trains"]
+def _stretch(begin: Any, end: Any) -> tuple[float, float]:
+    label = "a stretch of time"
+    try:
+        first, last = time_of(begin, label), time_of(end, label)
+    except ParameterError:
+        got, expected = f"{said(begin)} to {said(end)}", "two numbers in ms, both finite"
+        raise ParameterError(label, got=got, expected=expected) from None
+    if first > last:
+        raise ParameterError(label, got=f"{first:g} to {last:g} ms", expected="an end that is not before its begin")
+    return first, last
+
+
+def _chosen(neurons: Any, size: int) -> np.ndarray:
+    """The neurons that indices, a slice or a mask name."""
+    label, where = "neurons to select", neurons
+    if not isinstance(neurons, slice):
+        where = array_of(neurons)
+        if where.ndim > 1:
+            mend = "Take np.flatnonzero(mask) for np.where(mask)."
+            raise ShapeError(label, got=where.shape, expected="indices [K] or a mask [size]", mend=mend)
+        if where.size == 0:
+            where = np.empty(0, np.int64)
+        if where.dtype.kind not in ("biu" if where.ndim else "iu"):
+            raise ParameterError(label, got=said(neurons), expected="whole numbers, a slice or a mask")
+    try:
+        return np.atleast_1d(np.arange(size)[where])
+    except (IndexError, TypeError, ValueError) as error:
+        raise ParameterError(label, got=str(error), expected=f"indices below {size} or a mask [{size}]") from None
+
+
+__all__ = ["MOST", "SpikeTrains", "require_trains", "slack"]

@@ -14,7 +14,7 @@ from typing import BinaryIO, Self, final
 import numpy as np
 
 from ..errors import FileError, StateError
-from ..storage.files import Opener, file_error
+from ..storage.files import Opener, as_path, file_error
 from .engine import Chunk
 from .spike_blocks import block, end_mark, head
 
@@ -50,7 +50,7 @@ class SpikeWriter:
     """
 
     def __init__(self, path: Path | str, *, open_file: Opener = _open_raw) -> None:
-        self.path = Path(path)
+        self.path = as_path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

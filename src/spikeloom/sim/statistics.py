@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import ParameterError, ShapeError
-from ..units import Quantity, ms, plain
-from .spike_trains import SpikeTrains, require_trains
+from ..units import Hz, Quantity
+from .numbers import array_of, numbers_of, require_finite, said, time_of, whole
+from .spike_trains import SpikeTrains, require_trains, slack
 
-_EDGE = 1e-6  # of a bin: times are whole numbers of steps but for rounding
 _FEWEST_SPIKES = 5
 _DENSE = 1 << 27  # counts that a table [neurons, bins], or one of all neurons, may have
 
@@ -60,15 +60,17 @@ def isi(trains: SpikeTrains) -> tuple[np.ndarray, np.ndarray]:
 def cv(trains: SpikeTrains, least: int = _FEWEST_SPIKES) -> np.ndarray:
     """Coefficient of variation of each neuron's intervals, sd / mean, [size]; NaN below ``least`` spikes.
 
-    1 for a Poisson process, 0 for a clock. The variance is the unbiased one. ``np.nanmean`` gives the mean over
-    neurons. Raises ParameterError for ``least`` below 3: an sd takes two intervals.
+    1 for a Poisson process, 0 for a clock; NaN also where all spikes of a neuron are at one time. The variance is the
+    unbiased one. ``np.nanmean`` gives the mean over neurons. Raises ParameterError for ``least`` below 3: an sd takes
+    two intervals.
     """
     gaps, owners = isi(trains)
     count = _enough(trains, owners, least, 3)
     mean = np.bincount(owners, gaps, trains.size) / count
     # Around each mean: a difference of squares would lose all digits of a clock.
     square = np.bincount(owners, (gaps - mean[owners]) ** 2, trains.size)
-    return np.sqrt(square / (count - 1.0)) / mean
+    with np.errstate(invalid="ignore"):  # all spikes of a neuron at one time
+        return np.sqrt(square / (count - 1.0)) / mean
 
 
 def cv2(trains: SpikeTrains, least: int = _FEWEST_SPIKES) -> np.ndarray:
@@ -113,6 +115,7 @@ def correlations(trains: SpikeTrains, bin: float | Quantity, *, sample: int | No
     [[1.0, 1.0], [1.0, 1.0]]
     """
     width, bins = _bins(trains, bin, 2)
+    seed = whole(seed, "seed", 0)
     if sample is not None:
         trains = trains.select(_drawn(trains, sample, seed))
     if bins * trains.size > _DENSE:
@@ -152,11 +155,10 @@ def spectrum(
     Raises ParameterError for bins and segments that do not fit into the observation.
     """
     width, bins = _bins(trains, bin, 4)
-    length = bins // 8 if segment is None else round(_time(segment, "segment") / width)
-    length = max(4, length)
-    if length > bins:
-        expected = f"at most {bins * width:g} ms"
-        raise ParameterError("segment", got=f"{length * width:g} ms", expected=expected)
+    given = bins // 8 if segment is None else _duration(segment, "segment") / width
+    if given > bins + 0.5:
+        raise ParameterError("segment", got=f"{given * width:g} ms", expected=f"at most {bins * width:g} ms")
+    length = max(4, round(given))
     counts = binned(trains, bin).astype(np.float64)
     counts -= counts.mean()
     hann = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
@@ -169,19 +171,20 @@ def spectrum(
 
 
 def peak_frequency(
-    trains: SpikeTrains, bin: float | Quantity = 1.0, segment: float | Quantity | None = None, *, low: float = 0.0,
-    high: float = np.inf,
+    trains: SpikeTrains, bin: float | Quantity = 1.0, segment: float | Quantity | None = None, *,
+    low: float | Quantity = 0.0, high: float | Quantity = np.inf,
 ) -> float:  # fmt: skip
-    """The frequency from ``low`` to ``high`` (Hz) at which :func:`spectrum` is largest.
+    """The frequency from ``low`` to ``high`` (Hz) at which :func:`spectrum` is largest; NaN where it is 0: in silence.
 
     Raises ParameterError where the spectrum has no frequency there.
     """
+    low, high = _frequency(low, "low"), _frequency(high, "high")
     frequencies, power = spectrum(trains, bin, segment)
     within = (frequencies >= low) & (frequencies <= high)
     if not within.any():
         got, expected = f"{low:g} to {high:g} Hz", f"some of {frequencies[0]:g} to {frequencies[-1]:g} Hz"
         raise ParameterError("the range of frequencies", got=got, expected=expected)
-    return float(frequencies[within][power[within].argmax()])
+    return float(frequencies[within][power[within].argmax()]) if power[within].any() else float("nan")
 
 
 def synchrony(values: Any) -> float:
@@ -189,14 +192,17 @@ def synchrony(values: Any) -> float:
 
     chi^2 = var_t(mean_i v_i) / mean_i(var_t(v_i)); NaN where nothing changes. Source: Golomb and Rinzel 1993, Phys.
     Rev. E 48:4810. A record of a result gives the values: ``synchrony(result.states["exc"]["v"].values)``.
-    Raises ShapeError for anything but [T, N].
+    Raises ShapeError for anything but [T, N], ParameterError for values that are no finite numbers.
 
     >>> synchrony(np.sin(np.arange(100.0))[:, None] * np.ones(7))
     1.0
     """
-    table = np.asarray(values)
+    table = array_of(values)
+    if table.dtype.kind not in "biuf":
+        raise ParameterError("values", got=said(values), expected="numbers [T, N]")
     if table.ndim != 2 or 0 in table.shape:
         raise ShapeError("values", got=table.shape, expected="[T, N]")
+    require_finite("values", table)
     alone = table.var(0, dtype=np.float64).mean()
     return _chi(table.mean(1, dtype=np.float64).var(), alone)
 
@@ -212,31 +218,44 @@ def _chi(together: float, alone: float) -> float:
     return min(1.0, float(np.sqrt(together / alone))) if alone > 0.0 else float("nan")
 
 
-def _time(value: Any, label: str) -> float:
-    time = plain(value, ms, label)
-    if not (isinstance(time, int | float | np.integer | np.floating) and 0.0 < time < float("inf")):
-        raise ParameterError(label, got=value, expected="a time > 0 ms")
-    return float(time)
+def _duration(value: Any, label: str) -> float:
+    time = time_of(value, label)
+    if time <= 0.0:
+        raise ParameterError(label, got=said(value), expected="a time > 0 ms")
+    return time
+
+
+def _frequency(value: Any, label: str) -> float:
+    frequency = numbers_of(value, Hz, label, expected := "a frequency in Hz")
+    if frequency.ndim or np.isnan(frequency):
+        raise ParameterError(label, got=said(value), expected=expected)
+    return float(frequency)
 
 
 def _bins(trains: SpikeTrains, bin: Any, fewest: int = 1) -> tuple[float, int]:
     """The width of a bin in ms, and how many whole ones there are."""
     require_trains(trains)
-    width = _time(bin, "bin")
-    bins = int(trains.duration / width + _EDGE)
+    width = _duration(bin, "bin")
+    bins = float(trains.duration + _slack(trains.end, width)) / width  # perhaps infinite
     if bins < fewest:
         expected = f"at most {trains.duration / fewest:g} ms"
         raise ParameterError("bin", got=f"{width:g} ms", expected=expected)
-    if bins > _DENSE:
+    if bins >= _DENSE + 1:
         expected = f"at least {trains.duration / _DENSE:.3g} ms"
         raise ParameterError("bin", got=f"{width:g} ms", expected=expected)
-    return width, bins
+    return width, int(bins)
 
 
 def _places(trains: SpikeTrains, width: float) -> np.ndarray:
     """The bin of each spike; those at the end of a bin belong to it."""
-    places = np.ceil((trains.times - trains.begin) / width - _EDGE).astype(np.int64) - 1
+    early = trains.times - _slack(trains.times, width)
+    places = np.ceil((early - trains.begin) / width).astype(np.int64) - 1
     return np.maximum(places, 0, out=places)
+
+
+def _slack(times: Any, width: float) -> Any:
+    """What rounding may add to ``times``, but never much of a bin."""
+    return np.minimum(slack(times), 0.01 * width)
 
 
 def _count_moments(trains: SpikeTrains, bin: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -264,15 +283,15 @@ def _changes(trains: SpikeTrains) -> tuple[np.ndarray, np.ndarray]:
 
 def _enough(trains: SpikeTrains, owners: np.ndarray, least: int, fewest: int, each: int = 1) -> np.ndarray:
     """How many each neuron owns, NaN for less than ``least`` spikes, of which there are ``each`` more."""
-    if least < fewest:
-        raise ParameterError("least", got=least, expected=f"a number of spikes of at least {fewest}")
+    least = whole(least, "least", fewest)
     count = np.bincount(owners, minlength=trains.size).astype(np.float64)
     return np.where(count >= least - each, count, np.nan)
 
 
 def _drawn(trains: SpikeTrains, sample: int, seed: int) -> np.ndarray:
+    sample = whole(sample, "sample", 2)
     firing = np.flatnonzero(trains.counts())
-    if sample < 2 or len(firing) < 2:
+    if len(firing) < 2:
         got = f"{sample} of {len(firing)} that fire"
         raise ParameterError("sample", got=got, expected="at least 2 neurons that fire")
     chosen = np.random.default_rng(seed).choice(firing, min(sample, len(firing)), replace=False)

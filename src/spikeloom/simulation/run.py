@@ -179,8 +179,9 @@ def _start(
     for name, value in (state or {}).items():
         if name not in start:
             raise ModelError(f"{type(model).__name__} has no state {name!r}", mend=did_you_mean(name, start))
+        value = plain(value, model.states[name].unit, name)
         try:
-            given = torch.as_tensor(plain(value, model.states[name].unit, name), dtype=dtype)
+            given = torch.as_tensor(value, dtype=dtype)
         except (TypeError, ValueError, RuntimeError):
             raise ParameterError(f"initial value of {name}", got=repr(value), expected="numbers") from None
         if given.shape not in ((), (1,), (neurons,)):
