@@ -57,10 +57,7 @@ def trace(
     >>> figure.axes[0].get_ylabel(), figure.axes[0].get_xlabel()
     ('v (mV)', 'time (ms)')
     """
-    if not all(hasattr(trace, part) for part in ("times", "names", "spike_times", "units")):
-        expected = "what sl.simulate or sl.load_recording returns"
-        mend = "Of a network draw recorded.values against recorded.times, where recorded = result.states[group][state]."
-        raise ParameterError("trace", got=f"a {type(trace).__name__}", expected=expected, mend=mend)
+    _require_recording(trace)
     times = np.asarray(trace.times)
     known = list(trace.names())
     chosen = list(states) if states is not None else (["v"] if "v" in known else known)
@@ -94,6 +91,13 @@ def trace(
     if neurons > _NEURONS_DRAWN:
         headline(figure, f"the first {_NEURONS_DRAWN} of {neurons} neurons")
     return figure
+
+
+def _require_recording(trace: object) -> None:
+    if not all(hasattr(trace, part) for part in ("times", "names", "spike_times", "units")):
+        expected = "what sl.simulate or sl.load_recording returns"
+        mend = "Of a network draw recorded.values against recorded.times, where recorded = result.states[group][state]."
+        raise ParameterError("trace", got=f"a {type(trace).__name__}", expected=expected, mend=mend)
 
 
 def fi_curve(currents: Any, rates: Any, current_unit: str = "pA", *, title: str = "") -> Figure:

@@ -32,13 +32,24 @@ _ELSEWHERE = (
 _CALLED: dict[str, tuple[str, Mapping[str, str]]] = {
     "times_s": (
         "times (s)",
-        {"build": "connecting", "compile": "compiling and the first part", "run": "the other parts",
-         "first": "length of the first part (simulated ms)"},
+        {"build": "connecting", "compile": "compiling and the first part", "run": "the other parts"},
     ),
-    "memory_mb": ("memory (MiB)", {"network": "the network", "process_peak": "the process at its peak"}),
+    "memory_mib": ("memory (MiB)", {"network": "the network", "process_peak": "the process at its peak"}),
 }  # fmt: skip
 _UNJUDGED = "Not judged: what these spikes are too few for, and what no range was published for."
+_CV = "Mean CV, unbiased: of neurons with five spikes or more, the variance of their intervals divided by n − 1. "
+_OTHER_CV = (
+    "A CV under Figures may differ: there the variance is divided by n, as in what was published, and the record may "
+    "be another one. "
+)
+_CORRELATION = "Correlation: of the counts in 5 ms, mean over the pairs of up to 200 neurons."
 _PIXEL = 2 / 3  # of a page, that a pixel of a picture takes
+# Seven cards stand in a row of 1,036 pixels; two lines for their names leave room for a long number.
+_STYLE = """
+.cards { column-gap: 28px; }
+.cards div { justify-content: flex-end; }
+.cards dt { max-width: 120px; line-height: 1.35; }
+"""
 
 
 def write_network_report(
@@ -81,7 +92,7 @@ def headline(
         others = sum(len(t) for t in result.spikes.values()) - count
         words += f" (and {others:,} of sources, which the raster shows too)"
     late = observed(config, result)
-    busy = {name: late[name].rate() for name in cells}
+    busy = {name: late[name].rate() for name in cells if result.begin < result.end}
     if 0 < len(busy) < 5:
         since = f" after the first {config.discard:,g} ms" if result.begin < config.discard < result.end else ""
         words += f"; {', '.join(f'{name} at {rate:.3g} Hz' for name, rate in busy.items())}{since}"
@@ -129,10 +140,11 @@ def _document(
     from .network_tables import STYLE as TABLE_STYLE
     from .network_tables import facts_table, inputs_table, populations_table, wiring, wiring_table
 
-    late = observed(config, result)
+    some = bool(result.spikes) and result.begin < result.end
+    late = observed(config, result) if some else {}
     span = f"From {next(iter(late.values())).begin:,g} to {result.end:,g} ms. " if late else ""
     published = _verdicts(facts)
-    picture = raster(result.spikes, result.dt, (result.begin, result.end))
+    picture = raster(result.spikes, result.dt, (result.begin, result.end)) if some else None
     scripts, places = canvas.embed(statistics_charts(late, result.dt))
     sections = [
         Section(
@@ -141,23 +153,29 @@ def _document(
             _UNJUDGED * (None in published),
         ),
         Section("Pictures", _shown(pictures)),
-        Section("Spikes and rates", picture.body, picture.note),
+        Section("Spikes and rates", picture.body, picture.note) if picture else _nothing(result),
         Section(
             "Populations",
             populations_table(late) if late else "",
-            f"{span}CV: of neurons with five spikes or more, with an unbiased variance (a published "
-            "one may divide by n). Correlation: of the counts in 5 ms, mean over the pairs of up to 200 neurons.",
+            f"{span}{_CV}{_OTHER_CV * any(name.startswith('CV') for name in facts)}{_CORRELATION}",
         ),
         Section("Statistics", _grid(places, list(late)), f"{span}{canvas.HINT}"),
-        Section("Connections", wiring_table(wiring(net)) if net is not None and net.projections else ""),
+        Section("Connections", wiring_table(wires) if (wires := [] if net is None else wiring(net)) else ""),
         Section("Input", inputs_table(net) if net is not None else ""),
         Section("How it was made", run_details(_rest(summary), _plain(config))),
     ]
     shown = [section for section in sections if section.body]
     title = str(summary.get("network") or config.name or "network")
-    words, style = headline(config, result, facts, net), TABLE_STYLE + RASTER_STYLE
+    words, style = headline(config, result, facts, net), _STYLE + TABLE_STYLE + RASTER_STYLE
     cards = _cards(result, _cells(result, net), summary)
-    return render(Page("network report", title, words, cards, shown, [picture.script, *scripts], style))
+    scripts = [picture.script, *scripts] if picture else scripts
+    return render(Page("network report", title, words, cards, shown, scripts, style))
+
+
+def _nothing(result: Result) -> Section:
+    """In place of the raster, why there is none."""
+    why = "no spikes were kept" if result.begin < result.end else f"the run ended where it began, at {result.end:,g} ms"
+    return Section("Spikes and rates", f"<p>There is nothing to show: {why}.</p>")
 
 
 def _grid(places: Mapping[str, Html], names: list[str]) -> Html:
@@ -189,7 +207,7 @@ def _cards(result: Result, cells: Mapping[str, SpikeTrains], summary: Mapping[st
     }
     if "wall_s_per_simulated_s" in summary:
         cards["wall s per simulated s, once compiled"] = summary["wall_s_per_simulated_s"]
-    memory = summary.get("memory_mb")
+    memory = summary.get("memory_mib")
     if isinstance(memory, Mapping) and memory.get("process_peak") is not None:
         cards["memory, peak (MiB)"] = memory["process_peak"]
     return cards

@@ -52,7 +52,11 @@ def rate_histograms(spikes: Mapping[str, SpikeTrains]) -> Curves:
 
 
 def interval_histograms(spikes: Mapping[str, SpikeTrains], dt: float) -> Curves:
-    """Share of intervals (%) in a tenth of a decade, by their length in ms. No bin is narrower than a step."""
+    """Share of intervals (%) in a tenth of a decade, by their length in ms.
+
+    Edges lie halfway between steps, so that no bin is narrower than one; below the first only intervals off the grid
+    are found, in bins of a twentieth of a decade.
+    """
     gaps = {name: isi(trains)[0] for name, trains in spikes.items()}
     gaps = {name: g[g > 0.0] for name, g in gaps.items()}
     gaps = {name: g for name, g in gaps.items() if g.size}
@@ -62,8 +66,11 @@ def interval_histograms(spikes: Mapping[str, SpikeTrains], dt: float) -> Curves:
     first, last = int(np.floor(np.log10(low) / _DECADE)) - 2, int(np.ceil(np.log10(high) / _DECADE)) + 2
     spare = max(0, 20 - (last - first)) // 2  # at least a decade is shown
     first, last = first - spare, last + spare
-    steps = np.unique(np.rint(10.0 ** (np.arange(first, last + 1) * _DECADE) / dt))
+    usual = 10.0 ** (np.arange(first, last + 1) * _DECADE)
+    steps = np.unique(np.rint(usual / dt))
     edges = (np.append(steps[steps > 0], max(steps[-1], np.ceil(high / dt)) + 1.0) - 0.5) * dt
+    if low < edges[0]:
+        edges = np.append(usual[usual < edges[0] * 10.0 ** (-0.5 * _DECADE)], edges)  # the last not too narrow
     tenths = np.diff(np.log10(edges)) / 0.1
     return {name: _steps(edges, 100.0 * _shares(g, edges) / tenths) for name, g in gaps.items()}
 

@@ -13,16 +13,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from ..sim.spike_trains import SpikeTrains
-from .canvas import LEFT, RIGHT
-from .network_spikes import as_json, pack, thinning
+from .canvas import LEFT
+from .network_spikes import as_json, pack, thinning, tick_of
 from .page import Html, escape
 from .palette import FAINT, GRID, INK, MUTED, PAPER, cycle, for_text, mix
 from .style import FONT
 
 _FILES = ("data.js", "draw.js", "hands.js")
+_RIGHT = 132  # pixels: there is room for "in view 0.00161 Hz"
 _LOOK = {
     "paper": PAPER, "ink": INK, "muted": MUTED, "faint": FAINT, "grid": GRID,
-    "font": FONT, "left": LEFT, "right": RIGHT,
+    "font": FONT, "left": LEFT, "right": _RIGHT,
 }  # fmt: skip
 HINT = (
     "Drag to zoom (a flat box zooms the time only), double-click to see everything again, shift and scroll to zoom the "
@@ -68,10 +69,8 @@ class Raster:
 def raster(spikes: Mapping[str, SpikeTrains], dt: float, stretch: tuple[float, float]) -> Raster:
     """The raster and the rates of all groups between the two times of ``stretch`` (ms)."""
     every = thinning(spikes)
-    packed = {name: pack(trains, dt, every) for name, trains in spikes.items()}
-    tick = min((p.tick for p in packed.values()), default=dt)
-    if any(p.tick != tick for p in packed.values()):  # one group off the grid: all in the finer ticks
-        packed = {name: pack(trains, tick, every) for name, trains in spikes.items()}
+    tick = tick_of(spikes.values(), dt, every)
+    packed = {name: pack(trains, dt, every, tick) for name, trains in spikes.items()}
     groups = [
         {
             "name": name, "size": p.size, "rows": p.rows, "every": every, "count": p.count, "colour": cycle(index),

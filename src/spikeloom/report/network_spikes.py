@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ..sim.spike_trains import SpikeTrains
 
 _MOST = 16_000_000  # spikes on a page; of more only every second (third, ...) neuron's are
 _FINER = 64  # ticks of a step where spikes do not lie on the grid of steps
+_LAST = 2**31 - 1  # tick that a page can hold
 _ON_GRID = 1e-3  # of a step
 
 
@@ -37,19 +38,40 @@ class PackedSpikes:
         return -(-self.size // self.every)
 
 
-def pack(trains: SpikeTrains, dt: float, every: int = 1) -> PackedSpikes:
-    """Pack the spikes of every ``every``-th neuron; times are exact where they are whole steps of ``dt``.
+def tick_of(spikes: Iterable[SpikeTrains], dt: float, every: int = 1) -> float:
+    """The tick (ms) for groups on one page, of which every ``every``-th neuron is shown.
+
+    It is a step of ``dt`` where all spikes lie on the grid of steps, else a 64th of it. Longer records take twice, four
+    times ... that: the last tick fits in 32 bits.
+
+    >>> on, off = (SpikeTrains.of_arrays([t], [0], 1, 0.0, 50.0) for t in (30.0, 30.03))
+    >>> tick_of([on], 0.5), tick_of([on, off], 0.5)
+    (0.5, 0.0078125)
+    """
+    tick, last = dt, 0.0
+    for trains in spikes:
+        steps = _shown(trains, every)[0] / dt
+        last = max(last, float(steps.max(initial=0.0)))
+        if steps.size and np.abs(steps - np.rint(steps)).max() >= _ON_GRID:
+            tick = dt / _FINER
+    while last * (dt / tick) > _LAST:
+        tick *= 2.0
+    return tick
+
+
+def pack(trains: SpikeTrains, dt: float, every: int = 1, tick: float | None = None) -> PackedSpikes:
+    """Pack the spikes of every ``every``-th neuron in ticks of ``tick`` ms (None: those of :func:`tick_of`).
+
+    Times are exact where they are whole ticks.
 
     >>> trains = SpikeTrains.of_arrays([0.1, 0.1, 30.0], [1, 2, 0], 4, 0.0, 50.0)
     >>> packed = pack(trains, 0.1)
     >>> list(base64.b64decode(packed.text)), packed.count, packed.tick
     ([5, 1, 170, 9], 3, 0.1)
     """
-    kept = trains.neurons % every == 0
-    after, rows = trains.times[kept] - trains.begin, -(-trains.size // every)
-    off = np.abs(after / dt - np.rint(after / dt))
-    tick = dt if not off.size or off.max() < _ON_GRID else dt / _FINER
-    numbers = np.rint(after / tick).astype(np.int64) * rows + trains.neurons[kept] // every
+    tick = tick_of([trains], dt, every) if tick is None else tick
+    (after, shown), rows = _shown(trains, every), -(-trains.size // every)
+    numbers = np.rint(after / tick).astype(np.int64) * rows + shown
     numbers.sort()  # rounding may have made ties of what was in another order
     data = _digits(np.diff(numbers, prepend=0))
     return PackedSpikes(base64.b64encode(data.tobytes()).decode(), len(numbers), trains.size, every, tick)
@@ -81,6 +103,12 @@ def as_json(value: object) -> str:
     return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
 
 
+def _shown(trains: SpikeTrains, every: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times after the beginning, and rows, of the spikes of every ``every``-th neuron."""
+    kept = trains.neurons % every == 0
+    return trains.times[kept] - trains.begin, trains.neurons[kept] // every
+
+
 def _digits(differences: np.ndarray) -> np.ndarray:
     lengths = np.ones(len(differences), np.int64)
     for power in range(7, 63, 7):
@@ -94,4 +122,4 @@ def _digits(differences: np.ndarray) -> np.ndarray:
     return data
 
 
-__all__ = ["PackedSpikes", "as_json", "pack", "thinning", "unpack"]
+__all__ = ["PackedSpikes", "as_json", "pack", "thinning", "tick_of", "unpack"]

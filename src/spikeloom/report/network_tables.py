@@ -71,7 +71,7 @@ def _published(fact: Fact) -> tuple[Html, Html, Html, Html]:
 
 def populations_table(spikes: Mapping[str, SpikeTrains]) -> Html:
     """How each population fired in the stretch that statistics are of."""
-    heads = ("population", "neurons", "spikes", "rate (Hz)", "silent", "mean CV", "correlation")
+    heads = ("population", "neurons", "spikes", "rate (Hz)", "silent", "mean CV, unbiased", "correlation")
     rows = [
         (
             _chip(index) + escape(name), f"{t.size:,}", f"{len(t):,}", _number(t.rate()),
@@ -97,7 +97,10 @@ def _chip(index: int) -> Html:
 
 @dataclasses.dataclass(frozen=True)
 class Wiring:
-    """A projection as a line of text. ``each`` is the mean number of synapses that a target has."""
+    """A projection as a line of text. ``each`` is the mean number of synapses that a target has.
+
+    A gap junction within a population belongs to both of its sides.
+    """
 
     name: str
     rule: str
@@ -109,14 +112,21 @@ class Wiring:
 
 
 def wiring(net: Network) -> list[Wiring]:
-    """The projections of a network, in the order in which they were made."""
+    """The projections of a network, in the order in which they were made, and then its gap junctions."""
+    contacts = [
+        Wiring(
+            p.name, rule_text(p.rule), p.size, p.size * (1 + (p.pre is p.post)) / p.post.size,
+            _summary(p.weights, 1.0, pretty_unit(p.unit)), "–", "gap junction",
+        )
+        for p in net.gap_junctions.values()
+    ]  # fmt: skip
     return [
         Wiring(
             p.name, rule_text(p.rule), p.size, p.size / p.post.size, _summary(p.weights, 1.0, _unit(p)),
             _summary(p.steps, net.dt, "ms"), _synapse(p),
         )
         for p in net.projections.values()
-    ]  # fmt: skip
+    ] + contacts  # fmt: skip
 
 
 def wiring_table(rows: Sequence[Wiring]) -> Html:
@@ -145,7 +155,16 @@ def _input(given: Drive | Injection | NoiseCurrent, dt: float) -> tuple[str, str
     if isinstance(given, NoiseCurrent):
         what = f"noise of its own to each neuron, sd {_summary(given.sd, 1.0, unit)}"
         return f"{what}, held for {_number(given.steps * dt)} ms", _spaced(given.into), "–"
-    return _course(given, unit), _spaced(given.into), "–"
+    return _current(given, unit), _spaced(given.into), "–"
+
+
+def _current(given: Injection, unit: str) -> str:
+    """A current; where it is one and the same into some of the neurons, into how many."""
+    into = np.flatnonzero(given.numbers)
+    some = given.numbers.ravel()[into]
+    if given.function is None and 0 < some.size < given.numbers.size and (some == some[0]).all():
+        return f"{_summary(some, 1.0, unit)} into {some.size:,} of {given.numbers.size:,} neurons"
+    return _course(given, unit)
 
 
 def _course(given: Rate | Injection, unit: str) -> str:
@@ -204,7 +223,7 @@ def synapse_text(mechanism: Declared) -> str:
 
 def _parameter(name: str, value: object, unit: str) -> str:
     number = np.asarray(value)
-    text = f"{shown(float(number.item()), digits=6)} {unit}" if number.size == 1 else "each its own"
+    text = f"{shown(float(number.item()) + 0.0, digits=6)} {unit}" if number.size == 1 else "each its own"
     return f"{_spaced(name)} {text}".strip()
 
 
@@ -247,11 +266,11 @@ def _mean(values: np.ndarray) -> float:
 
 
 def _number(value: float) -> str:
-    return "–" if not abs(value) < float("inf") else shown(float(value), digits=4)
+    return "–" if not abs(value) < float("inf") else shown(float(value) + 0.0, digits=4)  # + 0.0: no -0
 
 
 def _fixed(value: float, places: int) -> str:
-    return "–" if not abs(value) < float("inf") else f"{value:.{places}f}".replace("-", "−")
+    return "–" if not abs(value) < float("inf") else f"{round(value, places) + 0.0:.{places}f}".replace("-", "−")
 
 
 def _with_unit(value: float, unit: str) -> Html:

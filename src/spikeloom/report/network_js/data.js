@@ -54,18 +54,32 @@ function ticksOf(low, high, step) {
 }
 
 // Rates (Hz) of a group in bins of `width` ticks, from the bin that holds tick `from` to that which holds `to`. A bin
-// holds the ticks after its beginning up to its end.
+// holds the ticks after its beginning up to its end. `most` is the highest one, where the last bin, which may be cut
+// short, counts as a whole one: few spikes in a moment are no peak.
 function ratesOf(group, tick, width, from, to) {
   const first = Math.max(0, Math.floor(from / width)), last = Math.min(Math.ceil(to / width), Math.ceil(group.duration / width))
   const rates = new Float64Array(Math.max(0, last - first))
+  let most = 0
   let at = firstFrom(group.ticks, first ? first * width + 1 : 0)
   for (let k = 0; k < rates.length; k++) {
     const next = firstFrom(group.ticks, (first + k + 1) * width + 1, at)
-    const wide = Math.min(width, group.duration - (first + k) * width)  // the last bin may be cut short
+    const wide = Math.min(width, group.duration - (first + k) * width)
     rates[k] = (next - at) * 1e3 / (wide * tick * group.rows)
+    most = Math.max(most, rates[k] * wide / width)
     at = next
   }
-  return {first, rates}
+  return {first, rates, most}
+}
+
+// Spikes of all groups in `bins` equal parts of `all` ticks. A part holds the ticks after its beginning up to its end.
+function overviewOf(groups, bins, all) {
+  const found = new Float64Array(bins)
+  for (const {ticks} of groups) {
+    for (let k = 0; k < ticks.length; k++) {
+      found[Math.min(bins - 1, Math.max(0, Math.ceil(ticks[k] * bins / all) - 1))]++
+    }
+  }
+  return found
 }
 
 function written(number, digits) {

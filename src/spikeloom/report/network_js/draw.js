@@ -4,6 +4,7 @@
 const SINGLE = 30000  // spikes in view up to which each is a mark of its own
 const BUSY = 1e6  // spikes that are looked at while something moves
 const STRIP = 34, HEAD = 20, GAP = 14, AXIS = 44
+const SPARE = 4  // pixels beside the first and the last moment, so that marks there are seen
 
 // Where each population lies, as parts of the raster's height: by the square root of its size, so that small ones are seen.
 function bandsOf(groups) {
@@ -43,9 +44,10 @@ function ramp(group, look) {
   return table
 }
 
+// The spikes after t0 up to t1, as a bin holds them.
 function spanOf(group, page, view) {
-  const from = Math.ceil(view.t0 / page.tick - 1e-6), to = Math.floor(view.t1 / page.tick + 1e-6)
-  return [firstFrom(group.ticks, from), firstFrom(group.ticks, to + 1)]
+  const after = (t) => firstFrom(group.ticks, Math.floor(t / page.tick + 1e-6) + 1)
+  return [view.t0 > 0 ? after(view.t0) : 0, after(view.t1)]
 }
 
 // One pixel for each cell; the shade says how many spikes fell there, against the mean of the population at this zoom.
@@ -89,7 +91,7 @@ function drawMarks(ctx, page, view, spans, visible) {
   const least = Math.max(2, Math.min(6, Math.sqrt(0.06 * places.inner * places.raster / Math.max(1, visible))))
   ctx.save()
   ctx.beginPath()
-  ctx.rect(places.left, places.top, places.inner, places.raster)
+  ctx.rect(places.left - SPARE, places.top, places.inner + 2 * SPARE, places.raster)
   ctx.clip()
   page.groups.forEach((group, index) => {
     const band = bands[index], top = places.top + (band.top - view.y0) * scale, tall = (band.bottom - band.top) * scale
@@ -114,7 +116,7 @@ function drawNeurons(ctx, page, view) {
     const from = Math.max(top, places.top), to = Math.min(top + tall, places.top + places.raster)
     if (to <= from) return
     ctx.fillStyle = look.faint
-    ctx.fillRect(places.left - 1, from, 1, to - from)
+    ctx.fillRect(places.left - SPARE - 1, from, 1, to - from)
     const middle = (from + to) / 2, roomy = to - from > 32
     if (middle - written_ > 14) {
       ctx.textAlign = 'left'
@@ -133,13 +135,14 @@ function drawNeurons(ctx, page, view) {
     if (to - from < 18) return
     for (const row of ticksOf(Math.max(0, rowAt(to)), Math.min(group.rows - 1, rowAt(from)), step)) {
       const y = Math.min(Math.max(top + tall * (1 - (row + 0.5) / group.rows), from), to)
-      ctx.fillRect(places.left - 5, y - 0.5, 4, 1)
-      if (y > places.top + 5 || view.y0 > 0) ctx.fillText(count(row * group.every), places.left - 8, Math.min(y, to - 4))
+      ctx.fillRect(places.left - SPARE - 5, y - 0.5, 4, 1)
+      const text = y > places.top + 5 || view.y0 > 0 ? count(row * group.every) : ''
+      ctx.fillText(text, places.left - SPARE - 8, Math.min(y, to - 4))
     }
   })
 }
 
-function drawLanes(ctx, page, view) {
+function drawLanes(ctx, page, view, spans) {
   const {places, look, font} = page, wide = (view.t1 - view.t0) / page.tick
   // A bin is 1.6 pixels or more, and holds about ten spikes of the busiest group where it is not too wide for that.
   const busiest = Math.max(...page.groups.map((g) => g.count / g.duration))
@@ -148,7 +151,8 @@ function drawLanes(ctx, page, view) {
   page.lanes = page.groups.map((group, index) => {
     const top = places.lanes + index * (places.lane + places.between), bottom = top + places.lane
     const found = ratesOf(group, page.tick, width, view.t0 / page.tick, view.t1 / page.tick)
-    const most = niceTop(Math.max(...found.rates, 1e-3))
+    const most = niceTop(found.most || 1)
+    const [a, b] = spans[index], inView = (b - a) * 1e3 / (group.rows * (view.t1 - view.t0))
     const x = (k) => places.left + ((found.first + k) * width * page.tick - view.t0) / (view.t1 - view.t0) * places.inner
     const y = (rate) => bottom - rate / most * (places.lane - 2)
     ctx.fillStyle = look.grid
@@ -172,12 +176,19 @@ function drawLanes(ctx, page, view) {
     ctx.fillStyle = look.muted
     ctx.textAlign = 'right'
     ctx.font = font
-    ctx.fillText(written(most), places.left - 8, top + 5)
-    if (places.lane > 28) ctx.fillText('0', places.left - 8, bottom - 4)
+    ctx.fillText(written(most, 3), places.left - SPARE - 8, top + 5)
+    if (places.lane > 28) ctx.fillText('0', places.left - SPARE - 8, bottom - 4)
     ctx.fillStyle = look.faint
-    ctx.fillRect(places.left - 1, top, 1, places.lane)
-    return {top, bottom, width, ...found}
+    ctx.fillRect(places.left - SPARE - 1, top, 1, places.lane)
+    return {...found, top, bottom, width, inView}
   })
+}
+
+// What stands beside a lane: the rate in a bin of it, else that in view. The words are left out where there is no room.
+function rateText(ctx, lane, bin, room) {
+  if (bin >= 0 && bin < lane.rates.length) return written(lane.rates[bin], 3) + ' Hz'
+  const rate = written(lane.inView, 3) + ' Hz', text = 'in view ' + rate
+  return ctx.measureText(text).width <= room ? text : rate
 }
 
 function drawTimes(ctx, page, view) {
@@ -213,14 +224,7 @@ function drawTimes(ctx, page, view) {
 // Spikes of all populations over the whole run, and a frame around what is shown below.
 function drawStrip(ctx, page, view) {
   const {places, look, span} = page, bins = Math.max(1, Math.min(Math.floor(places.inner), page.ticksInAll))
-  if (!page.overview || page.overview.length !== bins) {
-    page.overview = new Float64Array(bins)
-    for (const group of page.groups) {
-      for (let k = 0; k < group.count; k++) {
-        page.overview[Math.min(bins - 1, Math.floor(group.ticks[k] * bins / page.ticksInAll))]++
-      }
-    }
-  }
+  if (!page.overview || page.overview.length !== bins) page.overview = overviewOf(page.groups, bins, page.ticksInAll)
   const most = Math.max(...page.overview, 1), each = places.inner / bins
   ctx.fillStyle = look.faint
   page.overview.forEach((n, k) => {
@@ -262,7 +266,7 @@ function draw(page, view, moving) {
   const visible = inView * (view.y1 - view.y0), single = visible <= SINGLE
   if (single) drawMarks(ctx, page, view, spans, visible); else drawDensity(ctx, page, view, spans, moving)
   drawNeurons(ctx, page, view)
-  drawLanes(ctx, page, view)
+  drawLanes(ctx, page, view, spans)
   drawTimes(ctx, page, view)
   drawStrip(ctx, page, view)
   return {inView, single}

@@ -95,12 +95,10 @@ function start(root) {
       ctx.fillText(text, x, places.top - 9)
     }
     page.lanes.forEach((lane, k) => {
-      const {first, rates, width, top, bottom} = lane, group = groups[k]
+      const {first, width, top, bottom} = lane, group = groups[k]
       const bin = shown ? Math.floor(timeAt(mouse.x) / tick / width) - first : -1
-      const mean = rates.length ? rates.reduce((sum, r) => sum + r, 0) / rates.length : 0
-      const text = bin >= 0 && bin < rates.length ? written(rates[bin], 3) + ' Hz' : 'in view ' + written(mean, 3) + ' Hz'
       const middle = (top + bottom) / 2, roomy = bottom - top > 28, room = places.right - 10
-      const x = places.left + places.inner + 8, value = roomy ? text : text.replace('in view ', '')
+      const x = places.left + places.inner + 8, value = rateText(ctx, lane, bin, roomy ? room : 0)
       const across = ctx.measureText(value).width
       ctx.font = '600 ' + page.font
       const name = fitted(ctx, group.name, room), both = roomy || ctx.measureText(name + '  ').width + across <= room
