@@ -25,7 +25,7 @@ def whole_steps(time: Any, dt: Any) -> Any:
     """Steps until ``time`` is over, rounded up: what a timer counts.
 
     >>> whole_steps(1.1, 0.1), whole_steps(1.11, 0.1)
-    (11, 12)
+    (11.0, 12.0)
     """
     return m.ceil(time / dt - WHOLE_STEP_TOLERANCE)
 
