@@ -42,7 +42,7 @@ AT_ONCE: list[tuple[Do, type[Exception], str]] = [
     (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=-1.0), ParameterError, "delay: got -1 ms, expected >= dt"),
     (lambda n, c: n.connect(c, c, ALL, weight=1.0, delay=float("nan")), ParameterError, "delay: got nan ms"),
     (lambda n, c: n.population(CELL, 0, "none"), ParameterError,
-     "size of none: got 0, expected a whole number of at least 1"),
+     "size of none: got 0, expected a whole number from 1 to 2147483647"),
     (lambda n, c: n.poisson(3.0, 0, "none"), ParameterError, "size of none: got 0"),
     (lambda n, c: n.connect(c, c, ALL, weight=float("nan"), synapse=GABA), ParameterError,
      "cells to cells: weight: got NaN or infinity, expected a finite number"),

@@ -329,7 +329,7 @@ def small():
         (lambda net, c: net.connect(c, c, ALL, weight=1.0, into="w"), ModelError, "called 'w'"),
         (lambda net, c: net.connect(c, small()[1], ALL, weight=1.0), ParameterError, "not of this network"),
         (lambda net, c: net.population(CELL, 10, "cells"), ParameterError, "is taken"),
-        (lambda net, c: net.population(CELL, 0, "none"), ParameterError, "at least 1"),
+        (lambda net, c: net.population(CELL, 0, "none"), ParameterError, "a whole number from 1 to"),
         (lambda net, c: net.population(CELL, 3, ""), ParameterError, "not empty"),
         (lambda net, c: net.record(c, "u"), ModelError, "no state 'u'"),
         (lambda net, c: net.record(c, "v", neurons=[10]), ParameterError, "0 to 9"),

@@ -10,7 +10,8 @@ T = TypeVar("T")
 
 
 class ByName(dict[str, T]):
-    """A dictionary by name; asking for a name that there is not raises ParameterError;
+    """A dictionary by name; asking for a name that there is not raises ParameterError.
+
     ``empty`` says why where there is none at all.
 
     >>> ByName("group", {"exc": 1, "inh": 2})["ecx"]

@@ -31,14 +31,10 @@ def checked_periods(label: str, periodic: Any) -> tuple[float, ...] | None:
     if periodic is None:
         return None
     lengths = np.atleast_1d(array_of(periodic))
-    if (
-        lengths.ndim != 1
-        or lengths.dtype.kind not in "iuf"
-        or not (np.isfinite(lengths).all() and (lengths > 0.0).all())
-    ):
-        raise ParameterError(
-            f"{label}: periodic", got=said(periodic), expected="lengths above 0, one or one a dimension"
-        )
+    real = lengths.ndim == 1 and lengths.dtype.kind in "iuf"
+    if not (real and np.isfinite(lengths).all() and (lengths > 0.0).all()):
+        expected = "lengths above 0, one or one a dimension"
+        raise ParameterError(f"{label}: periodic", got=said(periodic), expected=expected)
     return tuple(map(float, lengths))
 
 

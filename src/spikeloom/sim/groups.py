@@ -14,7 +14,7 @@ from ..solvers import DormandPrince, Located, OffGrid, Solver
 from ..units import Hz, Quantity, ms, one
 from .distributions import Distribution
 from .edges import Side
-from .numbers import array_of, at_times, numbers_of, require_finite
+from .numbers import MOST, array_of, at_times, numbers_of, require_finite, whole
 from .ports import with_synapses
 
 _LAST = 2**53  # steps, beyond which not every whole number is one of float64
@@ -27,11 +27,7 @@ class Group:
     """
 
     def __init__(self, name: str, size: int, positions: Any = None) -> None:
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-            raise ParameterError(f"size of {name}", got=repr(size), expected="a whole number of at least 1")
-        if size > 2**31 - 1:
-            raise ParameterError(f"size of {name}", got=size, expected="at most 2147483647")
-        self.name, self.size = name, int(size)
+        self.name, self.size = name, whole(size, f"size of {name}", 1, MOST)
         self.positions = None if positions is None else _positions(name, self.size, positions)
 
     @property

@@ -11,6 +11,7 @@ from ..errors import ParameterError
 from ..units import Unit, ms, plain
 
 _LONG = 80  # characters of what was given, that an error does not repeat
+MOST = 2**31 - 1  # members of a group, whose numbers are int32
 LARGEST = float(np.finfo(np.float32).max)  # most numbers of a network are kept in float32
 
 
@@ -106,14 +107,6 @@ def of_array(function: Callable[[np.ndarray], Any], given: np.ndarray, label: st
 
 
 __all__ = [
-    "LARGEST",
-    "array_of",
-    "at_times",
-    "numbers_of",
-    "of_array",
-    "require_finite",
-    "said",
-    "scalar",
-    "time_of",
+    "LARGEST", "MOST", "array_of", "at_times", "numbers_of", "of_array", "require_finite", "said", "scalar", "time_of",
     "whole",
-]
+]  # fmt: skip

@@ -8,8 +8,7 @@ from typing import Any, final
 
 import torch
 
-from ..errors import ParameterError
-from .numbers import scalar
+from .numbers import whole
 
 _WORTH_A_THREAD = 500  # neurons
 _MOST_THREADS = max(16, os.cpu_count() or 1)  # more would do little but wait for each other
@@ -65,11 +64,8 @@ def numbers_of_threads(given: Any, neurons: int) -> list[int]:
     >>> numbers_of_threads(3, neurons=10), numbers_of_threads(None, neurons=10)
     ([3], [1])
     """
-    given = scalar(given)
     if given is not None:
-        if isinstance(given, bool) or not (isinstance(given, int) and 1 <= given <= 1024):
-            raise ParameterError("threads", got=given, expected="a whole number from 1 to 1024")
-        return [min(given, _MOST_THREADS)]
+        return [min(whole(given, "threads", 1, 1024), _MOST_THREADS)]
     many = min(torch.get_num_threads(), neurons // _WORTH_A_THREAD)
     return [1, many] if many > 1 else [1]
 

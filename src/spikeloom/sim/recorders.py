@@ -10,18 +10,17 @@ from ..errors import ModelError, ParameterError, did_you_mean
 from ..kernels.plastic.edges import WEIGHT
 from ..units import Unit, synaptic_weight
 from .groups import Population
-from .numbers import array_of, scalar
+from .numbers import array_of, whole
 from .projection import Projection
+
+_MOST_STEPS = 2**53  # from one sample to the next: beyond, times in float64 are no whole steps
 
 
 class _Recorder:
     """``state`` of the members ``neurons`` of ``owner`` after every ``every``-th step."""
 
     def __init__(self, owner: Population | Projection, state: str, neurons: np.ndarray, every: int) -> None:
-        every = scalar(every)
-        if isinstance(every, bool) or not (isinstance(every, int) and 1 <= every < 2**53):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ParameterError("every", got=repr(every), expected="a whole number of steps, at least 1")
-        self.owner, self.state, self.every = owner, state, every
+        self.owner, self.state, self.every = owner, state, whole(every, "every", 1, _MOST_STEPS)
         self.neurons = np.ascontiguousarray(neurons, np.int64)
 
     def room(self, first: int, steps: int, dtype: np.dtype[Any]) -> np.ndarray:

@@ -15,8 +15,8 @@ import numpy as np
 from ..errors import FileError, ParameterError, did_you_mean
 from ..storage.files import as_path, file_error
 from ..units import Quantity
-from .numbers import said, time_of, whole
-from .spike_trains import MOST, SpikeTrains
+from .numbers import MOST, said, time_of, whole
+from .spike_trains import SpikeTrains
 
 _SORT = "Sort the file by time; a file is refused rather than guessed at."
 

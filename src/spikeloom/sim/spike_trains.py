@@ -10,9 +10,7 @@ import numpy as np
 
 from ..errors import ParameterError, ShapeError
 from ..units import Quantity, ms
-from .numbers import array_of, numbers_of, said, time_of, whole
-
-MOST = 2**31 - 1  # neurons, whose numbers are int32
+from .numbers import MOST, array_of, numbers_of, said, time_of, whole
 
 
 @final
@@ -196,4 +194,4 @@ def _chosen(neurons: Any, size: int) -> np.ndarray:
         raise ParameterError(label, got=str(error), expected=f"indices below {size} or a mask [{size}]") from None
 
 
-__all__ = ["MOST", "SpikeTrains", "require_trains", "slack"]
+__all__ = ["SpikeTrains", "require_trains", "slack"]
